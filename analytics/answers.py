@@ -1,0 +1,222 @@
+"""From measures to the rows of an answer: the keys, shapes and averages of the contract."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from analytics import sessions
+from analytics.models import Anomaly
+from analytics.periods import INTERVALS, Bucket, Period, buckets
+from analytics.query import Query
+from analytics.sql import NOTHING, Group, Measures, groups, names_of, totals
+
+Row = dict[str, Any]
+
+MEASURE_KEYS = [
+    "total_cost",
+    "total_events",
+    "total_input_tokens",
+    "total_output_tokens",
+    "avg_latency_ms",
+    "failed_events",
+    "total_cache_read_tokens",
+    "total_cache_write_tokens",
+    "total_reasoning_tokens",
+    "unpriced_events",
+]
+
+
+def costs_columns(query: Query) -> list[str]:
+    """The keys of `costs_rows`."""
+    return [*names_of(query), *MEASURE_KEYS]
+
+
+def costs_rows(query: Query) -> Iterator[Row]:
+    """One row per group: its names, then its measures."""
+    for group in groups(query):
+        yield _names(group) | _measures(group.measures)
+
+
+def costs_summary(query: Query) -> Row:
+    """Over everything that matched, whatever the query's limit."""
+    total = totals(query)
+    return {
+        "total_cost": total.cost,
+        "total_events": total.events,
+        "unpriced_events": total.unpriced_events,
+        "period": {"start": query.period.start, "end": query.period.end},
+    }
+
+
+def timeseries_rows(query: Query, interval: str) -> Iterator[Row]:
+    """Every bucket of the period in order, the empty ones with 0."""
+    query = replace(query, dimensions=(interval,))
+    found = {group.names[interval].start: group.measures for group in groups(query)}
+    for bucket in buckets(query.period, interval).buckets:
+        measures = found.get(bucket.start, NOTHING)
+        yield {
+            "timestamp": _offset_time(bucket.local),
+            "cost": measures.cost,
+            "events": measures.events,
+        }
+
+
+def models_rows(query: Query) -> Iterator[Row]:
+    """One row per model with its share of everything that matched."""
+    rows = list(costs_rows(replace(query, dimensions=("model",))))
+    total = sum((row["total_cost"] for row in rows), Decimal(0))
+    for row in rows:
+        yield row | {"percentage_of_total": percent(row["total_cost"], total)}
+
+
+def top_rows(query: Query) -> Iterator[Row]:
+    """Entities by cost, ranked from 1."""
+    query = replace(query, dimensions=("entity",), attributed=True)
+    for rank, group in enumerate(groups(query), start=1):
+        cost, events = group.measures.cost, group.measures.events
+        yield group.names | {"total_cost": cost, "total_events": events, "rank": rank}
+
+
+def sessions_rows(query: Query) -> Iterator[Row]:
+    """One row per session, newest first."""
+    return (session._asdict() for session in sessions.sessions(query))
+
+
+def sessions_summary(query: Query) -> Row:
+    """Over all sessions that matched, whatever the query's limit."""
+    found = sessions.summary(query)
+    return {
+        "total_sessions": found.sessions,
+        "avg_turns_per_session": found.avg_turns,
+        "avg_cost_per_session": found.avg_cost,
+        "unpriced_events": found.unpriced_events,
+    }
+
+
+def comparison(query: Query, period1: Period, period2: Period) -> Row:
+    """Two periods side by side; a change is the first less the second, in percent of period2."""
+    one, two = (totals(replace(query, period=period)) for period in (period1, period2))
+    return {
+        "period1": _compared(period1, one),
+        "period2": _compared(period2, two),
+        "changes": {
+            "cost_change": one.cost - two.cost,
+            "cost_change_percent": percent(one.cost - two.cost, two.cost),
+            "events_change": one.events - two.events,
+            "events_change_percent": percent(one.events - two.events, two.events),
+        },
+    }
+
+
+def comparison_rows(body: Row) -> Iterable[Row]:
+    """A comparison as the four rows of its CSV."""
+    changes = body["changes"]
+    for name in ("period1", "period2"):
+        yield {"row": name, **body[name]}
+    for name, suffix in (("change", "change"), ("change_percent", "change_percent")):
+        yield {
+            "row": name,
+            "start": None,
+            "end": None,
+            "total_cost": changes[f"cost_{suffix}"],
+            "total_events": changes[f"events_{suffix}"],
+        }
+
+
+def percent(part: Decimal | int, whole: Decimal | int) -> float | None:
+    """`part` in percent of `whole`, one decimal, half up (away from 0); None of 0."""
+    if whole == 0:
+        return None
+    exact = Decimal(part) * 100 / Decimal(whole)
+    return float(exact.quantize(Decimal("0.1"), ROUND_HALF_UP))
+
+
+def _compared(period: Period, total: Measures) -> Row:
+    return {
+        "start": period.start,
+        "end": period.end,
+        "total_cost": total.cost,
+        "total_events": total.events,
+    }
+
+
+def _measures(measures: Measures) -> Row:
+    values = (
+        measures.cost,
+        measures.events,
+        measures.input_tokens,
+        measures.output_tokens,
+        measures.avg_latency_ms,
+        measures.failed_events,
+        measures.cache_read_tokens,
+        measures.cache_write_tokens,
+        measures.reasoning_tokens,
+        measures.unpriced_events,
+    )
+    return dict(zip(MEASURE_KEYS, values, strict=True))
+
+
+def _names(group: Group) -> Row:
+    return {name: _bucket_name(name, value) for name, value in group.names.items()}
+
+
+def _bucket_name(name: str, value: Any) -> Any:
+    """A time bucket as its dimension writes it; any other name as it is."""
+    if name not in INTERVALS:
+        return value
+    assert isinstance(value, Bucket)
+    if name == "hour":
+        return _offset_time(value.local)
+    return f"{value.day:%Y-%m}" if name == "month" else value.day
+
+
+def _offset_time(moment: datetime) -> str:
+    """RFC 3339 with the zone's offset, `Z` in UTC and in zones that are UTC by another name."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+ANOMALY_KEYS = [
+    "id",
+    "detected_at",
+    "date",
+    "entity_type",
+    "entity_id",
+    "type",
+    "severity",
+    "description",
+    "expected_value",
+    "actual_value",
+    "status",
+]
+
+
+def anomaly_rows(account_id: int, asked: Row) -> Iterator[Row]:
+    """Anomalies by the day concerned, newest first. The days are the account's UTC days."""
+    fields = {
+        "entity_type": "entity__entity_type",
+        "entity_id": "entity__entity_id",
+        "status": "status",
+        "type": "type",
+    }
+    wanted = {field: asked[name] for name, field in fields.items() if name in asked}
+    found = Anomaly.objects.filter(
+        account_id=account_id, date__range=(asked["period"].start, asked["period"].end), **wanted
+    )
+    for anomaly in found.select_related("entity").order_by("-date", "-detected_at", "-pk"):
+        entity = anomaly.entity
+        values = (
+            anomaly.public_id,
+            anomaly.detected_at,
+            anomaly.date,
+            entity and entity.entity_type,
+            entity and entity.entity_id,
+            anomaly.type,
+            anomaly.severity,
+            anomaly.description,
+            anomaly.expected_value,
+            anomaly.actual_value,
+            anomaly.status,
+        )
+        yield dict(zip(ANOMALY_KEYS, values, strict=True))

@@ -1,0 +1,123 @@
+"""Calendar time: periods of local days and their buckets, as half-open intervals of instants.
+
+All edges are computed here, in Python and with the tz database that Python uses, never in SQL:
+two databases of zones would disagree one day.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from events.days import DAY, HOUR, day_start, offset, transition
+
+INTERVALS = ("hour", "day", "week", "month")
+
+
+@dataclass(frozen=True)
+class Period:
+    """The calendar days `start` to `end`, both included, in `zone`: the instants [since, until)."""
+
+    start: date
+    end: date
+    zone: ZoneInfo
+
+    @cached_property
+    def since(self) -> datetime:
+        return day_start(self.start, self.zone)
+
+    @cached_property
+    def until(self) -> datetime:
+        return day_start(self.end + DAY, self.zone)
+
+    @property
+    def days(self) -> int:
+        return (self.end - self.start).days + 1
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of a period: named by its true start, holding only what lies in the period."""
+
+    start: datetime
+    """Its true first instant (UTC); for a week or month perhaps before the period."""
+    local: datetime
+    """The same instant on the zone's clock. Not for comparing: an hour may come twice there."""
+    day: date
+    """The calendar day that names it."""
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Consecutive buckets; `edges[i]` is the first instant of bucket i inside the period."""
+
+    edges: list[datetime]
+    buckets: list[Bucket]
+
+
+def buckets(period: Period, interval: str) -> Buckets:
+    """Every bucket of the period in order. `interval` is one of INTERVALS."""
+    if interval == "hour":
+        return hours(period.since, period.until, period.zone)
+    starts = [day_start(day, period.zone) for day in _bucket_days(period, interval)]
+    named = zip(starts, _bucket_days(period, interval), strict=True)
+    # A day that the zone skipped (Apia, 2011-12-30) has no instants and so no bucket.
+    kept = [
+        Bucket(start, start.astimezone(period.zone), day)
+        for (start, day), following in zip(named, [*starts[1:], period.until], strict=True)
+        if start < following
+    ]
+    return Buckets([max(bucket.start, period.since) for bucket in kept], kept)
+
+
+def hours(since: datetime, until: datetime, zone: ZoneInfo) -> Buckets:
+    """The hours of [since, until): one wall-clock hour within one UTC offset each.
+
+    A change of offset that is no whole hour (Lord Howe: 30 minutes) starts a new one.
+    """
+    edges: list[datetime] = []
+    for start, end in _stretches(since, until, zone):
+        edge = start
+        while edge < end:
+            edges.append(edge)
+            local = edge.astimezone(zone)
+            edge += HOUR - timedelta(
+                minutes=local.minute, seconds=local.second, microseconds=local.microsecond
+            )
+    named = ((edge, edge.astimezone(zone)) for edge in edges)
+    return Buckets(edges, [Bucket(edge, local, local.date()) for edge, local in named])
+
+
+def _bucket_days(period: Period, interval: str) -> Iterator[date]:
+    """The first day of each day, week (Monday) or month that meets the period."""
+    day = _floor(period.start, interval)
+    while day <= period.end:
+        yield day
+        day = _floor(day + timedelta(days={"day": 1, "week": 7, "month": 31}[interval]), interval)
+
+
+def _floor(day: date, interval: str) -> date:
+    if interval == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if interval == "month" else day
+
+
+def _stretches(
+    since: datetime, until: datetime, zone: ZoneInfo
+) -> Iterator[tuple[datetime, datetime]]:
+    """[since, until) cut wherever the zone's UTC offset changes.
+
+    Looked at every 6 hours: no zone has changed its offset twice in so short a time.
+    """
+    start = probe = since
+    while probe < until:
+        following = min(probe + 6 * HOUR, until)
+        if offset(probe, zone) != offset(following, zone):
+            change = transition(probe, following, zone)
+            if start < change < until:
+                yield start, change
+                start = change
+        probe = following
+    if start < until:
+        yield start, until

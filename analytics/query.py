@@ -1,0 +1,60 @@
+"""A question, as a value: whose facts, when, filtered how, grouped by what.
+
+There is no Query without an account: that is what keeps every answer inside its tenant. A
+comparison is the same Query with another period.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from analytics.periods import INTERVALS, Period
+
+NAMES = ("entity", "entity_type", "provider", "model")
+"""What facts can be grouped by, beside one of INTERVALS and `tags.{key}`."""
+TAG_PREFIX = "tags."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Equalities that all must hold; `tags` are (key, value) pairs. None matches everything."""
+
+    entity_type: str | None = None
+    entity_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, params: dict[str, Any]) -> "Filters":
+        """The filters among an endpoint's checked parameters."""
+        named = ("entity_type", "entity_id", "model", "provider")
+        return cls(
+            **{name: params.get(name) for name in named}, tags=tuple(params.get("tags") or ())
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """One question about an account's facts. `dimensions` name the groups, in order."""
+
+    account_id: int
+    period: Period
+    filters: Filters = Filters()
+    dimensions: tuple[str, ...] = ()
+    attributed: bool = False
+    """Only facts that have an entity."""
+    ascending: bool = False
+    """Least cost first instead of most."""
+    limit: int | None = None
+    offset: int = 0
+
+    @property
+    def interval(self) -> str | None:
+        """The time dimension, if there is one."""
+        return next((name for name in self.dimensions if name in INTERVALS), None)
+
+
+def is_dimension(name: str) -> bool:
+    """Whether facts can be grouped by `name`."""
+    is_tag = name.startswith(TAG_PREFIX) and len(name) > len(TAG_PREFIX)
+    return name in NAMES or name in INTERVALS or is_tag

@@ -1,0 +1,56 @@
+"""What a list of events can be filtered by."""
+
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import django_filters
+from django.db.models import QuerySet
+from rest_framework import serializers
+
+from events.days import DAY, day_start
+from events.lists import ParamFilter
+from events.models import Event
+from events.params import MomentField, NameField, TagsField, ZoneField
+
+Events = QuerySet[Event]
+
+
+class EventFilter(django_filters.FilterSet):
+    """Filters of `GET /v1/events`; a date is a day in `timezone`, an end date is included."""
+
+    start_date = ParamFilter(rule=MomentField(), method="keep")
+    end_date = ParamFilter(rule=MomentField(), method="keep")
+    timezone = ParamFilter(rule=ZoneField(), method="keep")
+    entity_type = ParamFilter(rule=NameField(), field_name="entity__entity_type")
+    entity_id = ParamFilter(rule=NameField(), field_name="entity__entity_id")
+    model = ParamFilter(rule=NameField(), field_name="model__model")
+    provider = ParamFilter(rule=NameField(), field_name="model__provider")
+    session_id = ParamFilter(rule=NameField())
+    tags = ParamFilter(rule=TagsField(), method="having_tags")
+    success = ParamFilter(rule=serializers.BooleanField())
+
+    def filter_queryset(self, queryset: Events) -> Events:
+        found: Events = super().filter_queryset(queryset)
+        asked = self.form.cleaned_data
+        zone = asked["timezone"] or ZoneInfo("UTC")
+        if start := asked["start_date"]:
+            found = found.filter(timestamp__gte=_instant(start, zone))
+        if end := asked["end_date"]:
+            found = found.filter(timestamp__lt=_instant(end, zone, days=1))
+        return found
+
+    def keep(self, queryset: Events, name: str, value: Any) -> Events:
+        """For parameters that mean something only together (see filter_queryset)."""
+        return queryset
+
+    def having_tags(self, queryset: Events, name: str, value: list[tuple[str, str]]) -> Events:
+        """Every one of the (key, value) pairs."""
+        for key, wanted in value:
+            queryset = queryset.filter(tag_set__tags__contains={key: wanted})
+        return queryset
+
+
+def _instant(moment: date | datetime, zone: ZoneInfo, days: int = 0) -> datetime:
+    """A time as it is; a date as the instant at which it begins in `zone`, `days` later."""
+    return moment if isinstance(moment, datetime) else day_start(moment + days * DAY, zone)

@@ -1,0 +1,40 @@
+"""Money: exact Decimals in, plain notation out."""
+
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from typing import Any
+
+import msgspec
+
+PLACES = 10
+QUANTUM = Decimal(1).scaleb(-PLACES)
+CENT = Decimal("0.01")
+LIMIT = Decimal(10) ** 9
+"""A single cost is below this; sums are not bounded by it."""
+
+
+def plain(amount: Decimal) -> str:
+    """`amount` in plain notation with at least two places: 450.00, 0.0234, 0.30."""
+    text = f"{amount:f}"
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+def round_reported(amount: Decimal) -> Decimal:
+    """Half-even to 10 places: what a client's JSON number, a float to it, is cut to."""
+    return amount.quantize(QUANTUM, ROUND_HALF_EVEN)
+
+
+def round_computed(amount: Decimal) -> Decimal:
+    """Half-up to 10 places: a computed cost, rounded once after summing its parts."""
+    return amount.quantize(QUANTUM, ROUND_HALF_UP)
+
+
+def json_number(data: Any) -> Any:
+    """`data` with every Decimal as a JSON number in plain notation, and UTC times ending in Z."""
+    if isinstance(data, Decimal):
+        return msgspec.Raw(plain(data).encode())
+    if isinstance(data, dict):
+        return {key: json_number(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [json_number(value) for value in data]
+    return data

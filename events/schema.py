@@ -1,0 +1,357 @@
+"""What a client may send: one event's fields, checked with every error found, normalised.
+
+A well-formed event is decoded by msgspec in about 2 µs; only one that fails is looked at field
+by field, so that its answer names every fault at once.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from hashlib import blake2b
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from events import money
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+ErrorText = Annotated[str, Meta(max_length=1000)]
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+TagKey = Annotated[str, Meta(min_length=1, max_length=100)]
+# `fromisoformat` alone accepts far more than RFC 3339 (week dates, no offset, no dashes).
+Instant = Annotated[
+    str, Meta(pattern=r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
+]
+MAX_TAGS = 50
+MAX_TAG_VALUE = 500
+MAX_AHEAD = timedelta(hours=24)
+EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
+
+
+class EventIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One event as it is sent. Anything else, above all content, is refused by name."""
+
+    id: Name | None = None
+    timestamp: Instant | None = None
+    model: Name
+    provider: Name
+    input_tokens: Count
+    output_tokens: Count
+    cache_read_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+    total_tokens: Annotated[int, Meta(ge=0)] | None = None
+    # By hand: a number is rounded, a string is not, so the two must stay apart.
+    cost_usd: Any = None
+    latency_ms: Count | None = None
+    success: bool | None = None
+    error_type: ErrorText | None = None
+    error_code: ErrorText | None = None
+    entity_type: Name | None = None
+    entity_id: Name | None = None
+    session_id: Name | None = None
+    tags: Annotated[dict[TagKey, Any], Meta(max_length=MAX_TAGS)] | None = None
+
+
+FIELDS = {field.name: field for field in msgspec.structs.fields(EventIn)}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One fault of one field; `pointer` is a JSON pointer into the event."""
+
+    pointer: str
+    code: str
+    detail: str
+
+    @classmethod
+    def at(cls, *path: str, code: str, detail: str) -> "FieldError":
+        escaped = (part.replace("~", "~0").replace("/", "~1") for part in path)
+        return cls("".join(f"/{part}" for part in escaped), code, detail)
+
+    def under(self, *path: str) -> dict[str, str]:
+        """As JSON, with the pointer moved below `path`."""
+        pointer = "".join(f"/{part}" for part in path) + self.pointer
+        return {"pointer": pointer, "code": self.code, "detail": self.detail}
+
+
+class InvalidEvent(Exception):
+    """An event that cannot be stored; `id` is the client's where it could be read."""
+
+    def __init__(self, errors: list[FieldError], id: str | None = None) -> None:
+        super().__init__(errors)
+        self.errors = errors
+        self.id = id
+
+
+@dataclass(slots=True)
+class NewEvent:
+    """A valid event, normalised: defaults filled in, times in UTC, cost exact."""
+
+    id: str | None
+    timestamp: datetime
+    provider: str
+    model: str
+    entity: tuple[str, str] | None
+    session_id: str | None
+    tags: dict[str, str]
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    reported_cost: Decimal | None
+    latency_ms: int | None
+    success: bool
+    error_type: str | None
+    error_code: str | None
+    content: bytes
+    """16-byte digest of what the client sent; the same id with another content is a conflict."""
+
+
+_decoder = msgspec.json.Decoder(EventIn, float_hook=Decimal)
+
+
+def parse_json(raw: bytes | msgspec.Raw, received_at: datetime) -> NewEvent:
+    """Decode and check one event. Raises InvalidEvent with every fault found."""
+    try:
+        sent = _decoder.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return _parse_loosely(bytes(raw), received_at)
+    if b"\\u0000" in bytes(raw):  # the only way to write a NUL in JSON
+        return _parse_loosely(bytes(raw), received_at)
+    return normalise(sent, received_at)
+
+
+def _parse_loosely(raw: bytes, received_at: datetime) -> NewEvent:
+    try:
+        item = decode_loosely(raw)
+    except ValueError as error:
+        fault = FieldError("", "malformed", f"Not readable as JSON: {error}.")
+        raise InvalidEvent([fault]) from error
+    return parse(item, received_at)
+
+
+def parse(item: Any, received_at: datetime, *, strict: bool = True) -> NewEvent:
+    """Check an event that is already decoded; `strict=False` also reads numbers in strings.
+
+    Raises InvalidEvent with every fault found.
+    """
+    if not isinstance(item, dict):
+        raise InvalidEvent([FieldError("", "invalid", "An event must be a JSON object.")])
+    errors = list(_field_errors(item, strict))
+    sent_id = item.get("id") if isinstance(item.get("id"), str) else None
+    if errors:
+        raise InvalidEvent(errors, sent_id)
+    return normalise(msgspec.convert(item, EventIn, strict=strict), received_at)
+
+
+def normalise(sent: EventIn, received_at: datetime) -> NewEvent:
+    """The rules that one field cannot tell. Raises InvalidEvent with every fault found."""
+    errors: list[FieldError] = []
+    timestamp = _instant(sent.timestamp, received_at, errors)
+    cost = _cost(sent.cost_usd, errors)
+    tags = _tags(sent.tags or {}, errors)
+    _check_tokens(sent, errors)
+    _check_entity(sent, errors)
+    if errors:
+        raise InvalidEvent(errors, sent.id)
+    event = NewEvent(
+        id=sent.id,
+        timestamp=timestamp or received_at,
+        provider=sent.provider,
+        model=sent.model,
+        entity=(sent.entity_type, sent.entity_id) if sent.entity_type and sent.entity_id else None,
+        session_id=sent.session_id,
+        tags=tags,
+        input_tokens=sent.input_tokens,
+        output_tokens=sent.output_tokens,
+        cache_read_tokens=sent.cache_read_tokens or 0,
+        cache_write_tokens=sent.cache_write_tokens or 0,
+        reasoning_tokens=sent.reasoning_tokens or 0,
+        reported_cost=cost,
+        latency_ms=sent.latency_ms,
+        success=sent.success is not False,
+        error_type=sent.error_type,
+        error_code=sent.error_code,
+        content=b"",
+    )
+    event.content = content_digest(event, timestamp)
+    return event
+
+
+def content_digest(event: NewEvent, sent_timestamp: datetime | None) -> bytes:
+    """16 bytes that are equal for equal content.
+
+    Of what the client said alone: an absent timestamp stays absent, 1.0 equals 1.00, equal
+    instants are equal, defaults are filled in, and a computed cost is no part of it.
+    """
+    said = (
+        sent_timestamp and sent_timestamp.astimezone(UTC),
+        event.provider,
+        event.model,
+        event.entity,
+        event.session_id,
+        sorted(event.tags.items()),
+        event.input_tokens,
+        event.output_tokens,
+        event.cache_read_tokens,
+        event.cache_write_tokens,
+        event.reasoning_tokens,
+        None if event.reported_cost is None else money.plain(event.reported_cost),
+        event.latency_ms,
+        event.success,
+        event.error_type,
+        event.error_code,
+    )
+    return blake2b(msgspec.msgpack.encode(said), digest_size=16).digest()
+
+
+def decode_loosely(raw: bytes) -> Any:
+    """JSON as plain objects, exact, and tolerant of what a single field must answer for.
+
+    Python's decoder lets lone surrogates through, so that the fault can be told by its field
+    instead of costing the whole body. Raises ValueError for what is not JSON.
+    """
+    try:
+        return json.loads(
+            raw.decode(), parse_float=Decimal, parse_int=_integer, parse_constant=_refuse_constant
+        )
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _integer(digits: str) -> int | Decimal:
+    # Python refuses to read integers of more than 4,300 digits; as a Decimal the field refuses it.
+    return int(digits) if len(digits) < 100 else Decimal(digits)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _field_errors(item: dict[str, Any], strict: bool) -> Iterator[FieldError]:
+    for name in item:
+        if name not in FIELDS:
+            yield FieldError.at(name, code="unknown_field", detail=f"Unknown field `{name}`.")
+    for name, field in FIELDS.items():
+        if name in item:
+            yield from _value_errors(name, item[name], field.type, strict)
+        elif field.required:
+            yield FieldError.at(name, code="required", detail=f"`{name}` is required.")
+
+
+def _value_errors(name: str, value: Any, type_: Any, strict: bool) -> Iterator[FieldError]:
+    if fault := _text_fault(value):
+        yield FieldError.at(name, code="invalid_text", detail=f"`{name}` {fault}.")
+        return
+    try:
+        msgspec.convert(value, type_, strict=strict)
+    except msgspec.ValidationError as error:
+        yield FieldError.at(name, code="invalid", detail=f"`{name}`: {error}.")
+
+
+def _text_fault(value: Any) -> str | None:
+    """What PostgreSQL's text cannot hold, anywhere in `value`."""
+    if isinstance(value, str):
+        if "\0" in value:
+            return "contains a NUL character"
+        if re.search("[\ud800-\udfff]", value):
+            return "contains a lone surrogate"
+    elif isinstance(value, dict):
+        return next(filter(None, (_text_fault(v) for pair in value.items() for v in pair)), None)
+    return None
+
+
+def _instant(text: str | None, received_at: datetime, errors: list[FieldError]) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        # Python cuts beyond microseconds; rounding could move an event into the next bucket.
+        instant = datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        detail = "`timestamp` is not an RFC 3339 time."
+        errors.append(FieldError.at("timestamp", code="invalid", detail=detail))
+        return None
+    if instant < EARLIEST or instant > received_at + MAX_AHEAD:
+        detail = "`timestamp` must lie between 2015-01-01 and 24 hours from now."
+        errors.append(FieldError.at("timestamp", code="out_of_range", detail=detail))
+    return instant
+
+
+def _cost(sent: Any, errors: list[FieldError]) -> Decimal | None:
+    """`cost_usd` exactly: a number is rounded half-even to 10 places, a string may not need it."""
+    if sent is None:
+        return None
+    fault = None
+    amount = _decimal(sent)
+    if amount is None:
+        fault = "must be a decimal number, as a JSON number or a string"
+    elif not 0 <= amount < money.LIMIT:
+        fault = "must be at least 0 and less than 1000000000"
+    elif (rounded := money.round_reported(amount)) >= money.LIMIT:
+        fault = "must be less than 1000000000"
+    elif isinstance(sent, str) and rounded != amount:
+        fault = "has more than 10 decimal places"
+    if fault:
+        errors.append(FieldError.at("cost_usd", code="invalid", detail=f"`cost_usd` {fault}."))
+        return None
+    return abs(rounded)  # -0.0 is a float's way to say 0
+
+
+def _decimal(sent: Any) -> Decimal | None:
+    if isinstance(sent, str):
+        if not re.fullmatch(r"\d{1,40}(\.\d{1,100})?([eE][+-]?\d{1,3})?", sent, re.ASCII):
+            return None
+    elif isinstance(sent, bool) or not isinstance(sent, int | float | Decimal):
+        return None
+    try:
+        amount = Decimal(sent if not isinstance(sent, float) else repr(sent))
+    except (InvalidOperation, ValueError):
+        return None
+    return amount if amount.is_finite() else None
+
+
+def _tags(sent: dict[str, Any], errors: list[FieldError]) -> dict[str, str]:
+    return {key: _tag(key, value, errors) for key, value in sent.items()}
+
+
+def _tag(key: str, value: Any, errors: list[FieldError]) -> str:
+    """Every value is stored as the text that JSON would show: true → "true", 3 → "3"."""
+    fault = None
+    text = ""
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, str | int | float | Decimal):
+        text = str(value)
+    else:
+        fault = "must be a string, a number or a boolean"
+    if len(text) > MAX_TAG_VALUE:
+        fault = f"is longer than {MAX_TAG_VALUE} characters"
+    if fault:
+        errors.append(FieldError.at("tags", key, code="invalid", detail=f"Tag `{key}` {fault}."))
+    return text
+
+
+def _check_tokens(sent: EventIn, errors: list[FieldError]) -> None:
+    if (sent.cache_read_tokens or 0) + (sent.cache_write_tokens or 0) > sent.input_tokens:
+        name = "cache_read_tokens" if sent.cache_read_tokens else "cache_write_tokens"
+        detail = "`cache_read_tokens` + `cache_write_tokens` exceed `input_tokens`."
+        errors.append(FieldError.at(name, code="exceeds_whole", detail=detail))
+    if (sent.reasoning_tokens or 0) > sent.output_tokens:
+        detail = "`reasoning_tokens` exceed `output_tokens`."
+        errors.append(FieldError.at("reasoning_tokens", code="exceeds_whole", detail=detail))
+    if sent.total_tokens not in (None, sent.input_tokens + sent.output_tokens):
+        detail = "`total_tokens` must equal `input_tokens` + `output_tokens`."
+        errors.append(FieldError.at("total_tokens", code="not_the_sum", detail=detail))
+
+
+def _check_entity(sent: EventIn, errors: list[FieldError]) -> None:
+    if (sent.entity_type is None) != (sent.entity_id is None):
+        missing = "entity_type" if sent.entity_type is None else "entity_id"
+        detail = "`entity_type` and `entity_id` go together: send both or neither."
+        errors.append(FieldError.at(missing, code="required", detail=detail))
