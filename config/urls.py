@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularSwaggerView
 
 from analytics.entities import EntitiesView
 from analytics.views import (
@@ -16,6 +17,7 @@ from analytics.views import (
 )
 from apikeys.views import MeView
 from config.health import healthz, readyz
+from config.openapi.views import schema
 from events.views import EventsView, EventView
 
 analytics: list[URLPattern] = [
@@ -40,6 +42,8 @@ urlpatterns = [
     path("v1/", include(v1)),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
+    path("schema", schema, name="schema"),
+    path("docs", SpectacularSwaggerView.as_view()),
     path("healthz", healthz),
     path("readyz", readyz),
 ]

@@ -1,0 +1,172 @@
+"""The bodies of requests and answers.
+
+Keys are those of the code that writes them; a key whose type is not told here or in
+`shapes.TYPES` is a KeyError when the schema is made.
+"""
+
+from analytics import views
+from analytics.answers import ANOMALY_KEYS, MEASURE_KEYS
+from analytics.entities import EntitiesView
+from analytics.models import AnomalyStatus, AnomalyType, Severity
+from analytics.periods import INTERVALS
+from apikeys.models import Plan
+from config.openapi.event_in import event_in
+from config.openapi.shapes import (
+    COUNT,
+    DAY,
+    FLAG,
+    MONEY,
+    PERCENT,
+    TEXT,
+    TIME,
+    TYPES,
+    Schema,
+    many,
+    nullable,
+    ref,
+    said,
+    shape,
+    words,
+)
+from events.body import MAX_EVENTS
+from events.ingest import CONFLICT, CREATED, DUPLICATE, REJECTED
+from events.rows import EVENT_COLUMNS
+
+FAULT: Schema = {
+    "type": "object",
+    "properties": {
+        "parameter": said(TEXT, "The query parameter at fault, or"),
+        "pointer": said(TEXT, "a JSON pointer into the body, or"),
+        "header": said(TEXT, "the header."),
+        "code": said(TEXT, "For programs."),
+        "detail": said(TEXT, "For people."),
+    },
+    "required": ["code", "detail"],
+    "additionalProperties": False,
+}
+PROBLEM: Schema = {
+    "type": "object",
+    "description": "Every error, as RFC 9457 has it.",
+    "properties": {
+        "type": TEXT,
+        "title": TEXT,
+        "status": {"type": "integer"},
+        "detail": TEXT,
+        "request_id": said(TEXT, "As in the header `X-Request-ID`."),
+        "errors": said(many(FAULT), "Every fault at once."),
+        "id": nullable(TEXT, "The id of the event that was refused."),
+        "outcome": words([CONFLICT, REJECTED], "What became of that event."),
+    },
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "additionalProperties": False,
+}
+NOT_CREATED = shape(
+    index=said(COUNT, "Its position in the batch, from 0."),
+    id=nullable(TEXT),
+    status=words([DUPLICATE, CONFLICT, REJECTED]),
+    errors=many(FAULT),
+)
+EVENTS: dict[str, Schema] = {
+    "EventIn": event_in(),
+    "BatchIn": shape(events=many(ref("EventIn")) | {"maxItems": MAX_EVENTS}),
+    "Recorded": shape(id=TEXT, status=words([CREATED, DUPLICATE])),
+    "BatchOutcome": shape(
+        accepted=COUNT,
+        duplicates=COUNT,
+        conflicts=COUNT,
+        rejected=COUNT,
+        results=said(many(NOT_CREATED), "The items that were not created."),
+    ),
+    "Event": shape(*EVENT_COLUMNS, id=TEXT, session_id=nullable(TEXT)),
+    "Events": shape(data=many(ref("Event")), pagination=ref("Pagination")),
+    "Pagination": shape(
+        total=said(COUNT, "All rows that match."), limit=COUNT, offset=COUNT, has_more=FLAG
+    ),
+}
+
+ACCOUNT: dict[str, Schema] = {
+    "Account": shape(
+        id=TEXT, email=TEXT, name=TEXT, company=TEXT, plan=words(Plan.values), created_at=TIME
+    ),
+    "Entity": shape(
+        *EntitiesView.columns,
+        entity_type=TEXT,
+        entity_id=TEXT,
+        name=nullable(TEXT, "The display name; it is edited in the admin."),
+        first_seen=nullable(TIME, "The time of its first event."),
+        last_seen=nullable(TIME, "The time of its last event."),
+    ),
+    "Entities": shape(data=many(ref("Entity")), pagination=ref("Pagination")),
+}
+
+MEASURES = shape(*MEASURE_KEYS)
+GROUPS: dict[str, Schema] = {
+    "entity_type": TYPES["entity_type"],
+    "entity_id": TYPES["entity_id"],
+    "provider": TEXT,
+    "model": TEXT,
+    "hour": said(TIME, "The hour's first instant, with the zone's offset."),
+    "day": DAY,
+    "week": said(DAY, "Its Monday."),
+    "month": {"type": "string", "pattern": r"^\d{4}-\d\d$"},
+}
+PERIOD = shape(start=DAY, end=DAY)
+COMPARED = shape("total_cost", "total_events", start=DAY, end=DAY)
+ANALYTICS: dict[str, Schema] = {
+    "CostsRow": MEASURES
+    | {
+        "description": "The keys of `group_by`, then the measures.",
+        "properties": GROUPS | MEASURES["properties"],
+        "patternProperties": {r"^tags\.": nullable(TEXT, "Null: without this tag.")},
+    },
+    "Costs": shape(
+        data=many(ref("CostsRow")),
+        summary=said(
+            shape("total_cost", "total_events", "unpriced_events", period=PERIOD),
+            "Over everything that matched, whatever `limit` is.",
+        ),
+    ),
+    "Timeseries": shape(
+        data=many(shape(*views.TimeseriesView().columns({}))), interval=words(INTERVALS)
+    ),
+    "Models": shape(data=many(shape(*views.ModelsView().columns({})))),
+    "TopEntities": shape(
+        data=many(shape(*views.TopEntitiesView().columns({}), entity_type=TEXT, entity_id=TEXT))
+    ),
+    "Sessions": shape(
+        data=many(shape(*views.SessionsView().columns({}))),
+        summary=shape(
+            total_sessions=COUNT,
+            avg_turns_per_session=nullable({"type": "number"}, "Null over no sessions."),
+            avg_cost_per_session=nullable(MONEY, "USD; null over no sessions."),
+            unpriced_events=TYPES["unpriced_events"],
+        ),
+    ),
+    "Anomaly": shape(
+        *ANOMALY_KEYS,
+        id=TEXT,
+        detected_at=TIME,
+        date=said(DAY, "The day concerned."),
+        entity_type=nullable(TEXT, "Null: the whole account."),
+        entity_id=nullable(TEXT, "Null: the whole account."),
+        type=words(AnomalyType.values),
+        severity=words(Severity.values),
+        description=TEXT,
+        expected_value=said(MONEY, "In the unit of what was measured."),
+        actual_value=said(MONEY, "In the unit of what was measured."),
+        status=words(AnomalyStatus.values),
+    ),
+    "Anomalies": shape(data=many(ref("Anomaly"))),
+    "Comparison": shape(
+        period1=COMPARED,
+        period2=COMPARED,
+        changes=shape(
+            cost_change=said({"type": "number"}, "USD; the first period less the second."),
+            cost_change_percent=said(PERCENT, "Of the second period; null if that is 0."),
+            events_change={"type": "integer"},
+            events_change_percent=said(PERCENT, "Of the second period; null if that is 0."),
+        ),
+    ),
+}
+
+COMPONENTS = ACCOUNT | EVENTS | ANALYTICS | {"Problem": PROBLEM}
