@@ -37,6 +37,11 @@ FIND_KEYS_SQL = """
 SELECT digest, content FROM events_eventkey WHERE account_id = %s AND digest = ANY(%s::bytea[])
 """
 
+INSERT_BATCH_SQL = """
+INSERT INTO events_pendingbatch (account_id, events, first_timestamp, last_timestamp, received_at)
+VALUES (%s, %s, %s, %s, %s) RETURNING id
+"""
+
 COLUMNS = (
     "timestamp, batch_id, tag_set_id, input_tokens, output_tokens, cache_read_tokens,"
     " cache_write_tokens, reasoning_tokens, latency_ms, account_id, entity_id, model_id,"
@@ -201,11 +206,11 @@ class _Rows:
 
     def write(self, facts: list[_Fact], received_at: datetime) -> None:
         """Append the facts to the log as one pending batch."""
+        times = [fact.event.timestamp for fact in facts]
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO events_pendingbatch (account_id, events, received_at)"
-                " VALUES (%s, %s, %s) RETURNING id",
-                [self.account_id, len(facts), received_at],
+                INSERT_BATCH_SQL,
+                [self.account_id, len(facts), min(times), max(times), received_at],
             )
             (batch_id,) = cursor.fetchone()
             with cursor.copy(COPY_SQL) as copy:

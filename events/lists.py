@@ -91,7 +91,7 @@ class ListView(AccountView):
 def _first_fault(error: serializers.ValidationError) -> tuple[str, str]:
     (detail,) = error.detail
     assert isinstance(detail, ErrorDetail)
-    return str(detail), detail.code
+    return str(detail), detail.code or "invalid"
 
 
 def _filter_faults(filters: django_filters.FilterSet) -> list[dict[str, str]]:
