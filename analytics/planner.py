@@ -37,9 +37,12 @@ def plan(dimensions: frozenset[str], edges: list[datetime]) -> list[Part]:
 
 
 def covering(dimensions: frozenset[str]) -> list[Rollup]:
-    """Of each grain the first rollup that covers the dimensions, coarse to fine."""
-    found = {rollup.grain: rollup for rollup in reversed(ROLLUPS) if rollup.covers(dimensions)}
-    return [found[grain] for grain in sorted(found, reverse=True)]
+    """The smallest rollup that covers the dimensions, then the smallest of a finer grain, ..."""
+    chain: list[Rollup] = []
+    for rollup in ROLLUPS:
+        if rollup.covers(dimensions) and (not chain or rollup.grain < chain[-1].grain):
+            chain.append(rollup)
+    return chain
 
 
 def plan_from(sources: list[Rollup], edges: list[datetime]) -> list[Part]:

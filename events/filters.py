@@ -32,13 +32,26 @@ class EventFilter(django_filters.FilterSet):
 
     def filter_queryset(self, queryset: Events) -> Events:
         found: Events = super().filter_queryset(queryset)
-        asked = self.form.cleaned_data
-        zone = asked["timezone"] or ZoneInfo("UTC")
-        if start := asked["start_date"]:
-            found = found.filter(timestamp__gte=_instant(start, zone))
-        if end := asked["end_date"]:
-            found = found.filter(timestamp__lt=_instant(end, zone, days=1))
+        if since := self.since:
+            found = found.filter(timestamp__gte=since)
+        if until := self.until:
+            found = found.filter(timestamp__lt=until)
         return found
+
+    @property
+    def since(self) -> datetime | None:
+        """The first instant asked for."""
+        return _instant(self.form.cleaned_data["start_date"], self._zone)
+
+    @property
+    def until(self) -> datetime | None:
+        """The first instant no more asked for."""
+        return _instant(self.form.cleaned_data["end_date"], self._zone, days=1)
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        zone: ZoneInfo = self.form.cleaned_data["timezone"] or ZoneInfo("UTC")
+        return zone
 
     def keep(self, queryset: Events, name: str, value: Any) -> Events:
         """For parameters that mean something only together (see filter_queryset)."""
@@ -51,6 +64,8 @@ class EventFilter(django_filters.FilterSet):
         return queryset
 
 
-def _instant(moment: date | datetime, zone: ZoneInfo, days: int = 0) -> datetime:
+def _instant(moment: date | datetime | None, zone: ZoneInfo, days: int = 0) -> datetime | None:
     """A time as it is; a date as the instant at which it begins in `zone`, `days` later."""
+    if moment is None:
+        return None
     return moment if isinstance(moment, datetime) else day_start(moment + days * DAY, zone)

@@ -5,7 +5,7 @@ that is told "created" is told so after its commit.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -148,10 +148,10 @@ def _claim(account_id: int, facts: dict[int, _Fact]) -> dict[int, str]:
 def _insert_keys(account_id: int, facts: list[_Fact]) -> set[bytes]:
     if not facts:
         return set()
-    columns: list[list[Any]] = [
-        [fact.digest for fact in facts],
-        [fact.event.content for fact in facts],
-        [fact.event.timestamp for fact in facts],
+    columns = [
+        _bytea_array(fact.digest for fact in facts),
+        _bytea_array(fact.event.content for fact in facts),
+        "{" + ",".join(f'"{fact.event.timestamp.isoformat()}"' for fact in facts) + "}",
     ]
     with connection.cursor() as cursor:
         cursor.execute(INSERT_KEYS_SQL, [account_id, *columns])
@@ -162,8 +162,13 @@ def _find_keys(account_id: int, digests: list[bytes]) -> dict[bytes, bytes]:
     if not digests:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(FIND_KEYS_SQL, [account_id, digests])
+        cursor.execute(FIND_KEYS_SQL, [account_id, _bytea_array(digests)])
         return {bytes(digest): bytes(content) for digest, content in cursor.fetchall()}
+
+
+def _bytea_array(values: Iterable[bytes]) -> str:
+    """An array as PostgreSQL writes it; adapting the list item by item took 5 ms a thousand."""
+    return "{" + ",".join(f'"\\\\x{value.hex()}"' for value in values) + "}"
 
 
 def _outcomes(
