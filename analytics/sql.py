@@ -19,9 +19,12 @@ from django.db import connection
 from analytics.periods import INTERVALS, Buckets, buckets, hours
 from analytics.planner import Part, Span, merged, plan
 from analytics.query import TAG_PREFIX, Filters, Query
+from apikeys.problems import Problem
 from events.days import DAY, day_start
 from events.measures import MEASURES
 from events.models import NONE
+from events.params import fault
+from events.retention import log_from
 from events.rollups import Rollup
 
 log = logging.getLogger(__name__)
@@ -212,6 +215,7 @@ def _parts(
     query: Query, parts: list[Part], columns: list[str], time: Buckets | None, bind: Bind
 ) -> str:
     """The parts of the plan and the tail, each aggregated by `columns`."""
+    _refuse_before_log(parts)
     log.debug("%s", [(part.source.name if part.source else "log", part.spans) for part in parts])
     selects = []
     for part in parts:
@@ -223,6 +227,20 @@ def _parts(
         where = f"{pending(query.account_id, bind)} AND {within(LOG.time, spans, bind)}"
         selects.append(_aggregated(query, LOG, where, columns, time, bind))
     return " UNION ALL ".join(selects)
+
+
+def _refuse_before_log(parts: list[Part]) -> None:
+    """Raises Problem 400 if the plan needs a part of the log that retention has dropped."""
+    oldest = min((part.spans[0][0] for part in parts if part.source is None), default=None)
+    if oldest is None:
+        return
+    with connection.cursor() as cursor:
+        # Before looking where the log begins: retention cannot move it any more, once we hold it.
+        cursor.execute("LOCK TABLE events_event IN ACCESS SHARE MODE")
+    begins = log_from()
+    if begins is not None and oldest < begins:
+        detail = f"This question needs single events, which are kept from {begins:%Y-%m-%d} on."
+        raise Problem(400, detail, errors=[fault("start_date", "beyond_retention", detail)])
 
 
 @dataclass(frozen=True)

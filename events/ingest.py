@@ -11,7 +11,8 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
+from psycopg.errors import CheckViolation
 
 from events import dimensions, partitions, pricing
 from events.models import NONE, CostSource
@@ -97,6 +98,23 @@ def record_events(
     }
     if atomic and len(facts) < len(items):
         raise NotAllAccepted(_outcomes(items, facts, {}))
+    try:
+        return _store(account_id, items, facts, received_at, atomic)
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, CheckViolation):
+            raise
+        # Retention has dropped a partition that we remember; a late event makes it anew.
+        partitions.forget()
+        return _store(account_id, items, facts, received_at, atomic)
+
+
+def _store(
+    account_id: int,
+    items: Sequence[NewEvent | InvalidEvent],
+    facts: dict[int, _Fact],
+    received_at: datetime,
+    atomic: bool,
+) -> list[Outcome]:
     rows = _Rows(account_id, [fact.event for fact in facts.values()])
     with transaction.atomic(durable=True):
         statuses = _claim(account_id, facts)

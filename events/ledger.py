@@ -1,6 +1,7 @@
 """Rollups against the log: show where they differ, or make them anew.
 
-The tail is no part of the rollups, so both leave out the events of pending batches.
+The tail is no part of the rollups, so both leave out the events of pending batches; and both go
+back to where retention has cut the log, no further.
 """
 
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from events.retention import log_from
 from events.roller import CELL_SQL, ENTITY_SQL, LOCK
 from events.rollups import ROLLUPS, added_sql, upsert_sql
+from events.schema import EARLIEST
 from events.session_rollup import CALL_SQL, SESSION_STEPS, TURN_SQL
 from events.snapshot import snapshot
 
@@ -27,8 +30,24 @@ batch AS (
 ), cell AS MATERIALIZED ({CELL_SQL})
 """
 
-# Not materialised: the log is too large to be copied, and cheaper to read once more.
-LOG = f"batch AS NOT MATERIALIZED (SELECT * FROM events_event WHERE {OF_ACCOUNT} AND {ROLLED_UP})"
+# Not materialised: the log is too large to be copied, and cheaper to read once more. Sessions that
+# began before the log does cannot be put together from it.
+LOG = f"""
+batch AS NOT MATERIALIZED (
+    SELECT * FROM events_event AS event
+    WHERE timestamp >= %(log_from)s AND {OF_ACCOUNT} AND {ROLLED_UP} AND NOT EXISTS (
+        SELECT FROM events_session AS older
+        WHERE older.account_id = event.account_id AND older.session_id = event.session_id
+          AND older.started_at < %(log_from)s
+    )
+)
+"""
+WHOLE_TABLES = {
+    "events_session": f"{OF_ACCOUNT} AND started_at >= %(log_from)s",
+    "events_sessionstart": f"{OF_ACCOUNT} AND bucket >= %(log_from)s AND sessions <> 0",
+    "events_entityspend": OF_ACCOUNT,
+}
+"""What knows no day, and the rows of each that the log can tell."""
 
 SESSION_STARTS_SQL = """
 SELECT account_id, date_bin('1 day', started_at, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS bucket,
@@ -54,7 +73,10 @@ class Difference:
 
 
 def days_of_log(account_id: int | None) -> list[date]:
-    """The UTC days from the first to the last that the log or a rollup knows; none if neither."""
+    """The UTC days from the first to the last that the log or a rollup knows; none if neither.
+
+    Where retention has cut the log, from there on.
+    """
     kept = f"SELECT min(bucket) AS first, max(bucket) AS last FROM {ROLLUPS[0].table}"
     with connection.cursor() as cursor:
         cursor.execute(
@@ -69,7 +91,8 @@ def days_of_log(account_id: int | None) -> list[date]:
         first, last = cursor.fetchone()
     if first is None:
         return []
-    start, end = first.astimezone(UTC).date(), last.astimezone(UTC).date()
+    begins = max(first, log_from() or first)
+    start, end = begins.astimezone(UTC).date(), last.astimezone(UTC).date()
     return [start + number * DAY for number in range((end - start).days + 1)]
 
 
@@ -89,30 +112,14 @@ def day_differences(day: date, account_id: int | None) -> list[Difference]:
 
 def whole_differences(account_id: int | None) -> list[Difference]:
     """Where the sessions and the entities' spend, which know no day, differ from the log."""
-    actual_sessions = (
-        f"({TURN_SQL}) AS turn JOIN ({CALL_SQL}) AS call USING (account_id, session_id)"
-    )
+    turns = f"({TURN_SQL}) AS turn JOIN ({CALL_SQL}) AS call USING (account_id, session_id)"
+    actual = {
+        "events_session": (("account_id", "session_id"), _session_rows(turns, "true")),
+        "events_sessionstart": (("account_id", "bucket", "entity_id"), SESSION_STARTS_SQL),
+        "events_entityspend": (("account_id", "entity_id"), SPEND_SQL),
+    }
     compared = " UNION ALL ".join(
-        [
-            _compared(
-                "events_session",
-                ("account_id", "session_id"),
-                _session_rows(actual_sessions, "true"),
-                _session_rows("events_session", OF_ACCOUNT),
-            ),
-            _compared(
-                "events_sessionstart",
-                ("account_id", "bucket", "entity_id"),
-                SESSION_STARTS_SQL,
-                f"SELECT * FROM events_sessionstart WHERE {OF_ACCOUNT} AND sessions <> 0",
-            ),
-            _compared(
-                "events_entityspend",
-                ("account_id", "entity_id"),
-                SPEND_SQL,
-                f"SELECT * FROM events_entityspend WHERE {OF_ACCOUNT}",
-            ),
-        ]
+        _compared(table, *actual[table], _kept(table)) for table in _whole_tables()
     )
     with_turn = f"WITH {LOG}, turn AS MATERIALIZED ({TURN_SQL})"
     return _differences(f"{with_turn} {compared}", _parameters(account_id))
@@ -136,10 +143,24 @@ def rebuild_whole(account_id: int | None) -> None:
     parameters = _parameters(account_id)
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        for table in ("events_session", "events_sessionstart", "events_entityspend"):
-            cursor.execute(f"DELETE FROM {table} WHERE {OF_ACCOUNT}", parameters)
-        steps = f"WITH {LOG}, entity_spend AS ({ENTITY_SQL}), {SESSION_STEPS} SELECT"
-        cursor.execute(steps, parameters)
+        for table in _whole_tables():
+            cursor.execute(f"DELETE FROM {table} WHERE {WHOLE_TABLES[table]}", parameters)
+        spend = (
+            f"entity_spend AS ({ENTITY_SQL})," if "events_entityspend" in _whole_tables() else ""
+        )
+        cursor.execute(f"WITH {LOG}, {spend} {SESSION_STEPS} SELECT", parameters)
+
+
+def _whole_tables() -> list[str]:
+    """An entity's spend to date cannot be told from a log that was cut."""
+    return [table for table in WHOLE_TABLES if table != "events_entityspend" or not log_from()]
+
+
+def _kept(table: str) -> str:
+    where = WHOLE_TABLES[table]
+    if table == "events_session":
+        return _session_rows(table, where)
+    return f"SELECT * FROM {table} WHERE {where}"
 
 
 def _of_day() -> str:
@@ -176,7 +197,10 @@ def _differences(sql: str, parameters: dict[str, Any]) -> list[Difference]:
 
 
 def _parameters(account_id: int | None, day: date | None = None) -> dict[str, Any]:
-    if day is None:
-        return {"account_id": account_id}
-    since = datetime.combine(day, time(), UTC)
-    return {"account_id": account_id, "since": since, "until": since + DAY}
+    since = datetime.combine(day or date.min, time(), UTC)
+    return {
+        "account_id": account_id,
+        "log_from": log_from() or EARLIEST,
+        "since": since,
+        "until": since + DAY,
+    }

@@ -119,6 +119,12 @@ class PendingBatch(models.Model):
     received_at = models.DateTimeField()
 
 
+class LogStart(models.Model):
+    """One row: where the log begins. Before it, retention has left only rollups."""
+
+    log_from = models.DateTimeField()
+
+
 def _dimension(to: type[models.Model]) -> "models.ForeignKey[Any, Any]":
     """A foreign key without a constraint: checking it would cost a look-up per event.
 

@@ -12,7 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client as DjangoClient
+from django.test.utils import setup_databases, teardown_databases
 
 from apikeys.models import Account, issue_key
 
@@ -20,10 +22,24 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def database(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The test database, real and committed to."""
+def database(
+    django_db_modify_db_settings: None,
+    django_db_keepdb: bool,
+    django_db_createdb: bool,
+    django_db_blocker: Any,
+) -> Iterator[None]:
+    """The test database, real and committed to.
+
+    Made here, for pytest-django makes none unless a test asks for its transaction, and ours must
+    commit.
+    """
+    keep = django_db_keepdb and not django_db_createdb
     with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False, keepdb=keep, serialized_aliases=[])
         yield
+        if not django_db_keepdb:
+            connection.close_pool()  # its idle connections would keep the database
+            teardown_databases(made, verbosity=0)
 
 
 @dataclass
