@@ -1,17 +1,20 @@
 """What a list of events can be filtered by."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import django_filters
 from django.db.models import QuerySet
 from rest_framework import serializers
+from rest_framework.request import Request
 
+from apikeys.authentication import Credential
 from events.days import DAY, day_start
 from events.lists import ParamFilter
 from events.models import Event
 from events.params import MomentField, NameField, TagsField, ZoneField
+from events.session_rollup import session_span
 
 Events = QuerySet[Event]
 
@@ -26,7 +29,7 @@ class EventFilter(django_filters.FilterSet):
     entity_id = ParamFilter(rule=NameField(), field_name="entity__entity_id")
     model = ParamFilter(rule=NameField(), field_name="model__model")
     provider = ParamFilter(rule=NameField(), field_name="model__provider")
-    session_id = ParamFilter(rule=NameField())
+    session_id = ParamFilter(rule=NameField(), method="of_session")
     tags = ParamFilter(rule=TagsField(), method="having_tags")
     success = ParamFilter(rule=serializers.BooleanField())
 
@@ -56,6 +59,14 @@ class EventFilter(django_filters.FilterSet):
     def keep(self, queryset: Events, name: str, value: Any) -> Events:
         """For parameters that mean something only together (see filter_queryset)."""
         return queryset
+
+    def of_session(self, queryset: Events, name: str, value: str) -> Events:
+        """The log has no index on sessions, but it is known when each one was."""
+        credential = cast(Credential, cast(Request, self.request).auth)
+        span = session_span(credential.account.pk, value)
+        if span is None:
+            return queryset.none()
+        return queryset.filter(session_id=value, timestamp__range=span)
 
     def having_tags(self, queryset: Events, name: str, value: list[tuple[str, str]]) -> Events:
         """Every one of the (key, value) pairs."""

@@ -52,7 +52,7 @@ class ListView(AccountView):
 
     def get(self, request: Request) -> HttpResponseBase:
         asked, faults = check_params(PageParams, request, also=self.filterset.base_filters)
-        filters = self.filterset(request.query_params, queryset=self.queryset())
+        filters = self.filterset(request.query_params, queryset=self.queryset(), request=request)
         refuse(faults + _filter_faults(filters))
         found, limit, offset = filters.qs, asked.get("limit"), asked["offset"]
         if asked["format"] == "csv":

@@ -5,6 +5,10 @@ from `events_sessionstart` before the new one is added. The roller is alone (its
 statement's snapshot holds the old rows.
 """
 
+from datetime import datetime
+
+from django.db import connection
+
 from events.rollups import Grain
 
 TOTALS = ("turns", "cost", "unpriced_events", "tokens")
@@ -76,3 +80,21 @@ after AS ({MERGE_SQL}),
 session_start AS ({START_SQL})
 """
 """Steps of the roll-up statement: `batch` (events) in, both session tables brought up to date."""
+
+SPAN_SQL = """
+SELECT min(first), max(last) FROM (
+    SELECT started_at AS first, ended_at AS last FROM events_session
+    WHERE account_id = %(account_id)s AND session_id = %(session_id)s
+    UNION ALL
+    SELECT first_timestamp, last_timestamp FROM events_pendingbatch
+    WHERE account_id = %(account_id)s
+) AS seen
+"""
+
+
+def session_span(account_id: int, session_id: str) -> tuple[datetime, datetime] | None:
+    """Two times between which all events of a session lie, the tail's included; None if none."""
+    with connection.cursor() as cursor:
+        cursor.execute(SPAN_SQL, {"account_id": account_id, "session_id": session_id})
+        first, last = cursor.fetchone()
+    return None if first is None else (first, last)

@@ -210,3 +210,22 @@ def test_the_tail_is_no_difference(busy):
     call_command("verify_rollups", account=busy.account.name)
     roll_up_all()
     call_command("verify_rollups", account=busy.account.name)
+
+
+def test_a_session_is_listed_whole_before_and_after_it_is_rolled_up(api):
+    turns = [
+        ("a", "2025-01-31T23:59:00Z"),
+        ("b", "2025-03-01T00:00:00Z"),
+        ("c", "2025-02-01T00:00:00Z"),
+    ]
+    for number, (id_, moment) in enumerate(turns):
+        api.send(event(id=id_, timestamp=moment, session_id="talk"), event(timestamp=moment))
+        listed = api.read("/v1/events", session_id="talk")
+        assert listed["pagination"]["total"] == number + 1
+        roll_up_all()
+    assert [row["id"] for row in api.read("/v1/events", session_id="talk")["data"]] == [
+        "b",
+        "c",
+        "a",
+    ]
+    assert api.read("/v1/events", session_id="nobody")["data"] == []
