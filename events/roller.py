@@ -5,14 +5,18 @@ and not by a time watermark: late and future events are ordinary, and nothing de
 in which ingest transactions commit.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 
 from events.measures import MEASURES
+from events.models import PendingBatch
 from events.rollups import ROLLUPS, Grain, upsert_sql
 from events.session_rollup import SESSION_STEPS
+
+log = logging.getLogger(__name__)
 
 LOCK = 0x_C057_0002
 """Held for one transaction by whatever changes rollups: session locks stick to the pool."""
@@ -20,7 +24,7 @@ LOCK = 0x_C057_0002
 MAX_EVENTS = 50_000
 """A roll-up's facts fit in work_mem and its transaction is over in about a second."""
 
-# Oldest first. Two index-only bounds keep the log's other partitions out of the statement.
+# Oldest first. The span of a batch keeps the log's other partitions out of the statement.
 TAKE_SQL = """
 SELECT id, events, first_timestamp, last_timestamp FROM events_pendingbatch
 WHERE %(account_id)s::integer IS NULL OR account_id = %(account_id)s
@@ -78,15 +82,33 @@ class _Load:
 
 
 def roll_up() -> int:
-    """Roll up pending batches, at most about MAX_EVENTS events; returns how many it took.
+    """Roll up pending batches, about MAX_EVENTS events; returns how many events it took.
 
-    One at a time per database: a second roller finds the lock taken and returns 0.
+    One at a time per database: a second roller finds the lock taken and returns 0. What one
+    account's events do to a sum (beyond 2^63, say) is that account's affair alone: it stays in
+    the tail, where every answer is still exact, and the others are rolled up without it.
     """
+    try:
+        return _roll_up(None)
+    except DataError:
+        accounts = PendingBatch.objects.values_list("account_id", flat=True).distinct()
+        return sum(_roll_up_alone(account_id) for account_id in list(accounts))
+
+
+def _roll_up_alone(account_id: int) -> int:
+    try:
+        return _roll_up(account_id)
+    except DataError:
+        log.exception("The events of account %s cannot be rolled up", account_id)
+        return 0
+
+
+def _roll_up(account_id: int | None) -> int:
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         if cursor.fetchone() == (False,):
             return 0
-        load = _take(cursor, None)
+        load = _take(cursor, account_id)
         if load.batches:
             cursor.execute(
                 ROLL_UP_SQL, {"batches": load.batches, "first": load.first, "last": load.last}

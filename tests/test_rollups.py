@@ -229,3 +229,22 @@ def test_a_session_is_listed_whole_before_and_after_it_is_rolled_up(api):
         "a",
     ]
     assert api.read("/v1/events", session_id="nobody")["data"] == []
+
+
+def test_an_account_whose_sums_overflow_does_not_hold_up_the_others(api, other):
+    huge = event(input_tokens=10**12, cost_usd="1")
+    for _ in range(2):
+        api.send(*(huge for _ in range(5_000)))
+    with connection.cursor() as cursor:  # as if 9 million such events had been rolled up
+        cursor.execute(
+            "UPDATE events_event SET input_tokens = 9 * 10^17 WHERE account_id = %s",
+            [api.account.pk],
+        )
+    other.send(event(entity_type="team", entity_id="a"))
+    roll_up_all()
+    assert len(rows_of("events_rollup_day_entity", other.account)) == 1
+    assert rows_of("events_rollup_day_entity", api.account) == []
+    costs = api.read("/v1/analytics/costs", start_date="2025-01-01", end_date="2025-01-31")
+    assert costs["data"][0]["total_input_tokens"] == 10_000 * 9 * 10**17
+    with connection.cursor() as cursor:  # let the other tests' rolling up be quick
+        cursor.execute("DELETE FROM events_pendingbatch WHERE account_id = %s", [api.account.pk])
