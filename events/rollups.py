@@ -56,6 +56,7 @@ class Rollup:
 
 ROLLUPS = (
     Rollup("day_type_model", Grain.DAY, ("entity_type", "model_id")),
+    Rollup("quarter", Grain.QUARTER, ()),
     Rollup("day_tags", Grain.DAY, ("tag_set_id",)),
     Rollup("day_entity", Grain.DAY, ("entity_id",)),
     Rollup("quarter_type_model", Grain.QUARTER, ("entity_type", "model_id")),

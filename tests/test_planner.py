@@ -57,9 +57,10 @@ def assert_whole_buckets(part, edges, dimensions):
     ("dimensions", "interval", "zone", "sources"),
     [
         ((), None, "UTC", ["day_type_model"]),
-        ((), "day", "Europe/Berlin", ["quarter_type_model"]),
-        ((), None, "Europe/Berlin", ["day_type_model", "quarter_type_model"]),
-        ((), "hour", "Asia/Kathmandu", ["quarter_type_model"]),
+        ((), "day", "Europe/Berlin", ["quarter"]),
+        ((), None, "Europe/Berlin", ["day_type_model", "quarter"]),
+        ((), "hour", "Asia/Kathmandu", ["quarter"]),
+        (("model_id",), "hour", "Asia/Kathmandu", ["quarter_type_model"]),
         (("entity_type",), "month", "UTC", ["day_type_model"]),
         (("model_id",), "week", "UTC", ["day_type_model"]),
         (("entity_id",), None, "UTC", ["day_entity"]),

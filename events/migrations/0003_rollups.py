@@ -4,6 +4,7 @@ from django.db import migrations
 
 DIMENSIONS = {
     "day_type_model": ["entity_type", "model_id"],
+    "quarter": [],
     "day_tags": ["tag_set_id"],
     "day_entity": ["entity_id"],
     "day_entity_model": ["entity_id", "model_id"],
@@ -37,11 +38,12 @@ MEASURES = """
 
 def create_sql(name: str, dimensions: list[str]) -> str:
     table = f"events_rollup_{name}"
-    columns = ", ".join(f"{dimension} {TYPES[dimension]} NOT NULL" for dimension in dimensions)
+    columns = "".join(f"{dimension} {TYPES[dimension]} NOT NULL, " for dimension in dimensions)
+    key = ", ".join(["account_id", "bucket", *dimensions])
     create = f"""
         CREATE TABLE {table} (
-            bucket timestamptz NOT NULL, account_id integer NOT NULL, {columns}, {MEASURES},
-            CONSTRAINT {name}_grain PRIMARY KEY (account_id, bucket, {", ".join(dimensions)})
+            bucket timestamptz NOT NULL, account_id integer NOT NULL, {columns} {MEASURES},
+            CONSTRAINT {name}_grain PRIMARY KEY ({key})
         ) WITH (fillfactor = 80);
     """
     if "entity_id" in dimensions:  # one entity over a long period
