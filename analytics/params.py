@@ -27,7 +27,7 @@ class PeriodParams(Params):
             raise serializers.ValidationError(
                 {"start_date": "`start_date` lies after `end_date`."}, code="out_of_order"
             )
-        attrs["period"] = Period(attrs["start_date"], attrs["end_date"], attrs["timezone"])
+        attrs["period"] = Period.of_days(attrs["start_date"], attrs["end_date"], attrs["timezone"])
         return attrs
 
 
@@ -107,7 +107,7 @@ class CompareParams(FilterParams):
         faults = {}
         for name in ("period1", "period2"):
             start, end = attrs[f"{name}_start"], attrs[f"{name}_end"]
-            attrs[name] = Period(start, end, attrs["timezone"])
+            attrs[name] = Period.of_days(start, end, attrs["timezone"])
             if start > end:
                 faults[f"{name}_start"] = f"`{name}_start` lies after `{name}_end`."
         if faults:

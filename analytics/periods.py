@@ -7,7 +7,6 @@ two databases of zones would disagree one day.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from events.days import DAY, HOUR, day_start, offset, transition
@@ -17,19 +16,23 @@ INTERVALS = ("hour", "day", "week", "month")
 
 @dataclass(frozen=True)
 class Period:
-    """The calendar days `start` to `end`, both included, in `zone`: the instants [since, until)."""
+    """The instants [since, until); of whole calendar days `start` to `end`, both included."""
 
     start: date
     end: date
     zone: ZoneInfo
+    since: datetime
+    until: datetime
 
-    @cached_property
-    def since(self) -> datetime:
-        return day_start(self.start, self.zone)
+    @classmethod
+    def of_days(cls, start: date, end: date, zone: ZoneInfo) -> "Period":
+        """The calendar days `start` to `end` in `zone`, both included."""
+        return cls(start, end, zone, day_start(start, zone), day_start(end + DAY, zone))
 
-    @cached_property
-    def until(self) -> datetime:
-        return day_start(self.end + DAY, self.zone)
+    @classmethod
+    def between(cls, since: datetime, until: datetime) -> "Period":
+        """[since, until), whatever the days."""
+        return cls(since.date(), until.date(), ZoneInfo("UTC"), since, until)
 
     @property
     def days(self) -> int:

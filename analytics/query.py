@@ -24,6 +24,11 @@ class Filters:
     provider: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def of_calls(self) -> bool:
+        """Whether they ask what a single call was, and not only whose it was."""
+        return bool(self.model is not None or self.provider is not None or self.tags)
+
     @classmethod
     def of(cls, params: dict[str, Any]) -> "Filters":
         """The filters among an endpoint's checked parameters."""

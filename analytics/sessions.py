@@ -1,22 +1,57 @@
 """Sessions: the calls that share a session id, as one row each.
 
 A session belongs to the period that its first event lies in; its totals are of the whole session.
+A late event can move its start, so the sessions that the tail touches are put together first and
+only then tested; all others are read as they were rolled up.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection
 
+from analytics.planner import plan_from
 from analytics.query import Query
-from analytics.sql import Bind, call_conditions, entity_conditions, run
+from analytics.sql import Bind, call_conditions, entity_conditions, pending, run, within
+from events.rollups import Grain, Rollup
+
+STARTS = Rollup("session_start", Grain.DAY, ("entity_id",))
+"""The grain of events_sessionstart: what began, by UTC day and entity."""
+
+TURN_SQL = """
+SELECT session_id, min(timestamp) AS started_at, max(timestamp) AS ended_at,
+       (array_agg(id ORDER BY timestamp, id))[1] AS first_id,
+       (array_agg(entity_id ORDER BY timestamp, id))[1] AS entity_id,
+       count(*) AS turns, coalesce(sum(cost), 0) AS cost,
+       count(*) FILTER (WHERE cost IS NULL) AS unpriced_events,
+       sum(input_tokens + output_tokens) AS tokens,
+       array_agg(model_id) AS models, array_agg(tag_set_id) AS tag_sets
+FROM events_event AS fact
+"""
+
+TOUCHED_SQL = """
+SELECT turn.session_id,
+       LEAST(kept.started_at, turn.started_at) AS started_at,
+       GREATEST(kept.ended_at, turn.ended_at) AS ended_at,
+       CASE WHEN (kept.started_at, kept.first_id) < (turn.started_at, turn.first_id)
+            THEN kept.entity_id ELSE turn.entity_id END AS entity_id,
+       turn.turns + coalesce(kept.turns, 0) AS turns,
+       turn.cost + coalesce(kept.cost, 0) AS cost,
+       turn.unpriced_events + coalesce(kept.unpriced_events, 0) AS unpriced_events,
+       turn.tokens + coalesce(kept.tokens, 0) AS tokens,
+       turn.models || kept.models AS models,
+       turn.tag_sets || kept.tag_sets AS tag_sets
+"""
+
+COLUMNS = "session_id, started_at, ended_at, entity_id, turns, cost, unpriced_events, tokens"
+TOTALS = "sum(sessions), sum(turns), sum(cost), sum(unpriced_events)"
 
 
 class Session(NamedTuple):
-    """One session; its entity is that of its first event, by (timestamp, id)."""
+    """One session; its entity is that of its first event, by (timestamp, id). Cost is USD."""
 
     session_id: str
     entity_type: str | None
@@ -54,13 +89,20 @@ class Summary:
 def sessions(query: Query) -> Iterator[Session]:
     """The sessions that match, newest first, read as they are asked for."""
     bind = Bind()
+    page = bind(None if query.limit is None else query.offset + query.limit)
     sql = f"""
-        {_matching(query, bind)}
-        SELECT session_id, entity.entity_type, entity.entity_id, started_at, ended_at,
-               turn_count, total_cost, total_tokens
+        {_touched(query, bind)}, matching AS (
+            SELECT {COLUMNS} FROM touched AS fact WHERE {_matches(query, bind)}
+            UNION ALL
+            (SELECT {COLUMNS} FROM events_session AS fact
+             WHERE {_rolled_up(query, bind)} AND {_matches(query, bind)}
+             -- No session beyond the page can be on it, so the index gives just that many.
+             ORDER BY started_at DESC, session_id LIMIT {page})
+        )
+        SELECT session_id, entity.entity_type, entity.entity_id, started_at, ended_at, turns,
+               cost, tokens::bigint
         FROM matching LEFT JOIN events_entity AS entity ON entity.id = matching.entity_id
-        ORDER BY started_at DESC, session_id
-        LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}
+        ORDER BY started_at DESC, session_id LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}
     """
     with connection.chunked_cursor() as cursor:
         cursor.execute(sql, bind)
@@ -71,51 +113,77 @@ def sessions(query: Query) -> Iterator[Session]:
 def summary(query: Query) -> Summary:
     """What holds over all matching sessions, whatever the query's limit."""
     bind = Bind()
+    rolled_up = _all_rolled_up if query.filters.of_calls else _starts
     sql = f"""
-        {_matching(query, bind)}
-        SELECT count(*), coalesce(sum(turn_count), 0), coalesce(sum(total_cost), 0),
-               coalesce(sum(unpriced_events), 0)
-        FROM matching
+        {_touched(query, bind)}, part AS (
+            SELECT 1 AS sessions, turns, cost, unpriced_events
+            FROM touched AS fact WHERE {_matches(query, bind)}
+            UNION ALL {rolled_up(query, bind)}
+        )
+        SELECT {TOTALS} FROM part
     """
     ((found, turns, cost, unpriced),) = run(sql, bind)
-    return Summary(found, int(turns), cost, int(unpriced))
+    return Summary(int(found or 0), int(turns or 0), cost or Decimal(0), int(unpriced or 0))
 
 
-def _matching(query: Query, bind: Bind) -> str:
-    """`WITH matching`: whole sessions that begin in the period.
-
-    Only a session with an event in the period can begin there; filters on calls match if any
-    call of the session does.
-    """
-    account = f"fact.account_id = {bind(query.account_id)}"
-    since, until = bind(query.period.since), bind(query.period.until)
-    calls = call_conditions(query.account_id, query.filters, bind)
-    entities = entity_conditions(query.account_id, query.filters, bind)
+def _touched(query: Query, bind: Bind) -> str:
+    """`WITH touched`: the whole of each session that has an event in the tail."""
+    account = f"account_id = {bind(query.account_id)}"
+    tail = f"{pending(query.account_id, bind)} AND session_id IS NOT NULL"
     return f"""
-        WITH met AS (
-            SELECT DISTINCT session_id FROM events_event AS fact
-            WHERE {account} AND fact.timestamp >= {since} AND fact.timestamp < {until}
-              AND session_id IS NOT NULL
-        ), whole AS (
-            SELECT session_id,
-                   (array_agg(fact.entity_id ORDER BY fact.timestamp, fact.id))[1] AS entity_id,
-                   min(fact.timestamp) AS started_at,
-                   max(fact.timestamp) AS ended_at,
-                   count(*) AS turn_count,
-                   coalesce(sum(fact.cost), 0) AS total_cost,
-                   count(*) FILTER (WHERE fact.cost IS NULL) AS unpriced_events,
-                   sum(fact.input_tokens + fact.output_tokens)::bigint AS total_tokens,
-                   bool_or({_all(calls)}) AS has_call
-            FROM events_event AS fact JOIN met USING (session_id)
-            WHERE {account}
-            GROUP BY session_id
-        ), matching AS (
-            SELECT * FROM whole AS fact
-            WHERE started_at >= {since} AND started_at < {until} AND has_call
-              AND {_all(entities)}
-        )
+        WITH turn AS MATERIALIZED ({TURN_SQL} WHERE {tail} GROUP BY session_id),
+        kept AS MATERIALIZED (
+            SELECT * FROM events_session
+            WHERE {account} AND session_id = ANY(ARRAY(SELECT session_id FROM turn))
+        ),
+        touched AS MATERIALIZED ({TOUCHED_SQL} FROM turn LEFT JOIN kept USING (session_id))
     """
 
 
-def _all(conditions: list[Any]) -> str:
-    return " AND ".join(conditions) or "true"
+def _rolled_up(query: Query, bind: Bind) -> str:
+    """The condition on events_session for the sessions that the tail does not touch."""
+    return (
+        f"fact.account_id = {bind(query.account_id)}"
+        " AND NOT EXISTS (SELECT FROM turn WHERE turn.session_id = fact.session_id)"
+    )
+
+
+def _matches(query: Query, bind: Bind) -> str:
+    """The condition on a session: begins in the period, has the entity, has such a call."""
+    conditions = [
+        within("fact.started_at", [(query.period.since, query.period.until)], bind),
+        *entity_conditions(query.account_id, query.filters, bind),
+    ]
+    if calls := call_conditions(query.account_id, query.filters, bind):
+        conditions.append(
+            "EXISTS (SELECT FROM unnest(fact.models, fact.tag_sets) AS call (model_id, tag_set_id)"
+            f" WHERE {' AND '.join(calls).replace('fact.', 'call.')})"
+        )
+    return " AND ".join(conditions)
+
+
+def _all_rolled_up(query: Query, bind: Bind) -> str:
+    """Every session one by one: what calls it had is known of sessions alone."""
+    return f"""
+        SELECT 1, turns, cost, unpriced_events FROM events_session AS fact
+        WHERE {_rolled_up(query, bind)} AND {_matches(query, bind)}
+    """
+
+
+def _starts(query: Query, bind: Bind) -> str:
+    """Whole days from events_sessionstart, their edges from sessions, less what is touched."""
+    account = f"fact.account_id = {bind(query.account_id)}"
+    entity = entity_conditions(query.account_id, query.filters, bind)
+    taken_back = "SELECT -1, -turns, -cost, -unpriced_events FROM kept AS fact"
+    selects = [f"{taken_back} WHERE {_matches(query, bind)}"]
+    for part in plan_from([STARTS], [query.period.since, query.period.until]):
+        table, time, sessions = (
+            ("events_sessionstart", "fact.bucket", "sessions")
+            if part.source
+            else ("events_session", "fact.started_at", "1")
+        )
+        where = " AND ".join([account, within(time, part.spans, bind), *entity])
+        selects.append(
+            f"SELECT {sessions}, turns, cost, unpriced_events FROM {table} AS fact WHERE {where}"
+        )
+    return " UNION ALL ".join(selects)

@@ -1,40 +1,37 @@
 """The read path's SQL: a Query in, measures by group out. Nothing else reads facts for analytics.
 
-The statement always has the same shape: aggregate facts by the ids of their dimensions, then give
-the ids their names and aggregate again (several ids may share a name: an entity's type, one tag
-of many tag sets). Fragments come from the tables below; values are only ever parameters.
+The statement always has the same shape. Each part of the plan aggregates facts by the ids of
+their dimensions: rollups, the log where no rollup fits, and the tail (the events of pending
+batches, wherever a rollup was read). Then the ids get their names and it aggregates again, for
+parts meet there and several ids may share a name (one tag of many tag sets). Fragments come from
+the tables below; values are only ever parameters.
 """
 
+import logging
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connection
 
 from analytics.periods import INTERVALS, Buckets, buckets, hours
+from analytics.planner import Part, Span, merged, plan
 from analytics.query import TAG_PREFIX, Filters, Query
-from events.days import day_start
+from apikeys.problems import Problem
+from events.days import DAY, day_start
+from events.measures import MEASURES
 from events.models import NONE
+from events.params import fault
+from events.retention import log_from
+from events.rollups import Rollup
 
-MEASURES = {
-    "events": "count(*)",
-    "failed_events": "count(*) FILTER (WHERE NOT success)",
-    "unpriced_events": "count(*) FILTER (WHERE cost IS NULL)",
-    "cost": "sum(cost)",
-    "input_tokens": "sum(input_tokens)",
-    "output_tokens": "sum(output_tokens)",
-    "cache_read_tokens": "sum(cache_read_tokens)",
-    "cache_write_tokens": "sum(cache_write_tokens)",
-    "reasoning_tokens": "sum(reasoning_tokens)",
-    "latency_sum": "sum(latency_ms)",
-    "latency_count": "count(latency_ms)",
-}
-"""Additive parts only, as aggregates of the log; averages divide at the end."""
+log = logging.getLogger(__name__)
 
 NAMES = {
     "entity": {"entity_type": "entity.entity_type", "entity_id": "entity.entity_id"},
-    "entity_type": {"entity_type": "entity.entity_type"},
+    "entity_type": {"entity_type": "nullif(grouped.entity_type, '')"},
     "provider": {"provider": "model.provider"},
     "model": {"model": "model.model", "provider": "model.provider"},
 }
@@ -42,17 +39,16 @@ NAMES = {
 
 IDS = {
     "entity": "entity_id",
-    "entity_type": "entity_id",
+    "entity_type": "entity_type",
     "provider": "model_id",
     "model": "model_id",
 }
-"""The column of the facts that a dimension is grouped by first."""
+"""The column of facts that a dimension is grouped by first."""
 
 JOINS = {
     "entity_id": "LEFT JOIN events_entity AS entity ON entity.id = grouped.entity_id",
     "model_id": "LEFT JOIN events_llmmodel AS model ON model.id = grouped.model_id",
     "tag_set_id": "LEFT JOIN events_tagset AS tag_set ON tag_set.id = grouped.tag_set_id",
-    "bucket": "",
 }
 
 
@@ -102,9 +98,11 @@ class Bind(dict[str, Any]):
 def totals(query: Query) -> Measures:
     """The measures of everything that the query matches, whatever its dimensions and limit."""
     bind = Bind()
-    sql = (
-        f"SELECT {_zeroed(MEASURES.values())} FROM events_event AS fact WHERE {facts(query, bind)}"
-    )
+    edges = [query.period.since, query.period.until]
+    sql = f"""
+        WITH grouped AS ({_parts(query, plan(columns_used(query, ()), edges), [], None, bind)})
+        SELECT {_sums()} FROM grouped
+    """
     return _measures(run(sql, bind)[0])
 
 
@@ -116,10 +114,14 @@ def groups(query: Query) -> list[Group]:
     if not query.dimensions:
         return [Group({}, totals(query))]
     bind = Bind()
-    found_buckets = _buckets(query)
+    time = _buckets(query)
+    if time and not time.edges:
+        return []
+    edges = [*(time.edges if time else [query.period.since]), query.period.until]
+    parts = plan(columns_used(query, query.dimensions), edges)
     names = _names(query, bind)
-    rows = run(_grouped(query, names, found_buckets, bind), bind)
-    return [_group(query, list(names), found_buckets, row) for row in rows]
+    rows = run(_grouped(query, parts, names, time, bind), bind)
+    return [_group(query, list(names), time, row) for row in rows]
 
 
 def names_of(query: Query) -> list[str]:
@@ -127,18 +129,49 @@ def names_of(query: Query) -> list[str]:
     return list(_names(query, Bind()))
 
 
-def facts(query: Query, bind: Bind) -> str:
-    """The condition on the log for the facts that the query is about."""
-    conditions = [
-        f"fact.account_id = {bind(query.account_id)}",
-        f"fact.timestamp >= {bind(query.period.since)}",
-        f"fact.timestamp < {bind(query.period.until)}",
-        *call_conditions(query.account_id, query.filters, bind),
-        *entity_conditions(query.account_id, query.filters, bind),
-    ]
-    if query.attributed:
-        conditions.append(f"fact.entity_id <> {NONE}")
-    return " AND ".join(conditions)
+def columns_used(query: Query, dimensions: Iterable[str]) -> frozenset[str]:
+    """The dimension columns that a source must have to answer the query by `dimensions`."""
+    filters = query.filters
+    wanted = {
+        "entity_type": filters.entity_type is not None or query.attributed,
+        "entity_id": filters.entity_id is not None,
+        "model_id": filters.model is not None or filters.provider is not None,
+        "tag_set_id": bool(filters.tags),
+    }
+    grouped = {_id_column(dimension) for dimension in dimensions} - {"bucket"}
+    return frozenset(grouped | {column for column, used in wanted.items() if used})
+
+
+def run(sql: str, bind: Bind) -> list[tuple[Any, ...]]:
+    """All rows of a statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, bind)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def pending(account_id: int, bind: Bind) -> str:
+    """The condition on the log for the tail: the events that no rollup holds yet.
+
+    By an array, so that the index on batch_id is used whatever the statistics say.
+    """
+    batches = f"SELECT id FROM events_pendingbatch WHERE account_id = {bind(account_id)}"
+    return f"fact.batch_id = ANY(ARRAY({batches}))"
+
+
+def within(column: str, spans: Iterable[Span], bind: Bind) -> str:
+    """The condition that `column` lies in one of the spans."""
+    spans = list(spans)
+    if len(spans) == 1:
+        ((since, until),) = spans
+        return f"{column} >= {bind(since)} AND {column} < {bind(until)}"
+    starts, ends = ([span[side] for span in spans] for side in (0, 1))
+    found = f"width_bucket({column}, {bind(starts)}::timestamptz[])"
+    # The outer bounds let partitions be left out; the array finds the span in log n.
+    return (
+        f"{column} >= {bind(starts[0])} AND {column} < {bind(ends[-1])}"
+        f" AND {column} < ({bind(ends)}::timestamptz[])[{found}]"
+    )
 
 
 def entity_conditions(account_id: int, filters: Filters, bind: Bind) -> list[str]:
@@ -163,12 +196,96 @@ def call_conditions(account_id: int, filters: Filters, bind: Bind) -> list[str]:
     return conditions
 
 
-def run(sql: str, bind: Bind) -> list[tuple[Any, ...]]:
-    """All rows of a statement."""
+def _grouped(
+    query: Query, parts: list[Part], names: dict[str, str], time: Buckets | None, bind: Bind
+) -> str:
+    columns = list(dict.fromkeys(_id_column(name) for name in query.dimensions))
+    joins = " ".join(JOINS[column] for column in columns if column in JOINS)
+    return f"""
+        WITH grouped AS ({_parts(query, parts, columns, time, bind)})
+        SELECT {", ".join(names.values())}, {_sums()}
+        FROM grouped {joins}
+        GROUP BY {_positions(names)}
+        ORDER BY {_order(query, names)}
+        LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}
+    """
+
+
+def _parts(
+    query: Query, parts: list[Part], columns: list[str], time: Buckets | None, bind: Bind
+) -> str:
+    """The parts of the plan and the tail, each aggregated by `columns`."""
+    _refuse_before_log(parts)
+    log.debug("%s", [(part.source.name if part.source else "log", part.spans) for part in parts])
+    selects = []
+    for part in parts:
+        facts = _rolled(part.source) if part.source else LOG
+        account = f"fact.account_id = {bind(query.account_id)}"
+        where = f"{account} AND {within(facts.time, part.spans, bind)}"
+        selects.append(_aggregated(query, facts, where, columns, time, bind))
+    if spans := merged([span for part in parts if part.source for span in part.spans]):
+        where = f"{pending(query.account_id, bind)} AND {within(LOG.time, spans, bind)}"
+        selects.append(_aggregated(query, LOG, where, columns, time, bind))
+    return " UNION ALL ".join(selects)
+
+
+def _refuse_before_log(parts: list[Part]) -> None:
+    """Raises Problem 400 if the plan needs a part of the log that retention has dropped."""
+    oldest = min((part.spans[0][0] for part in parts if part.source is None), default=None)
+    if oldest is None:
+        return
     with connection.cursor() as cursor:
-        cursor.execute(sql, bind)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+        # Before looking where the log begins: retention cannot move it any more, once we hold it.
+        cursor.execute("LOCK TABLE events_event IN ACCESS SHARE MODE")
+    begins = log_from()
+    if begins is not None and oldest < begins:
+        detail = f"This question needs single events, which are kept from {begins:%Y-%m-%d} on."
+        raise Problem(400, detail, errors=[fault("start_date", "beyond_retention", detail)])
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """How one table of facts, aliased `fact`, is read: a rollup or the log."""
+
+    table: str
+    time: str
+    measures: dict[str, str]
+    has_entity_type: bool
+
+
+LOG = _Facts("events_event", "fact.timestamp", MEASURES, has_entity_type=False)
+
+
+def _rolled(rollup: Rollup) -> _Facts:
+    measures = {name: f"sum(fact.{name})" for name in MEASURES}
+    return _Facts(rollup.table, "fact.bucket", measures, "entity_type" in rollup.dimensions)
+
+
+def _aggregated(
+    query: Query, facts: _Facts, where: str, columns: list[str], time: Buckets | None, bind: Bind
+) -> str:
+    ids = [f"{_id_sql(column, facts, time, bind)} AS {column}" for column in columns]
+    measures = [f"{sql} AS {name}" for name, sql in facts.measures.items()]
+    join = ""
+    if "entity_type" in columns and not facts.has_entity_type:
+        join = "LEFT JOIN events_entity AS of_entity ON of_entity.id = fact.entity_id"
+    conditions = [where, *_conditions(query, facts, bind)]
+    group = f"GROUP BY {_positions(columns)}" if columns else ""
+    return f"""
+        SELECT {", ".join([*ids, *measures])} FROM {facts.table} AS fact {join}
+        WHERE {" AND ".join(conditions)} {group}
+    """
+
+
+def _conditions(query: Query, facts: _Facts, bind: Bind) -> list[str]:
+    filters = query.filters
+    conditions = call_conditions(query.account_id, filters, bind)
+    if not facts.has_entity_type:
+        conditions += entity_conditions(query.account_id, filters, bind)
+        return [*conditions, f"fact.entity_id <> {NONE}"] if query.attributed else conditions
+    if filters.entity_type is not None:
+        conditions.append(f"fact.entity_type = {bind(filters.entity_type)}")
+    return [*conditions, "fact.entity_type <> ''"] if query.attributed else conditions
 
 
 def _among(
@@ -181,36 +298,19 @@ def _among(
     return [f"fact.{column} IN (SELECT id FROM {table} WHERE {conditions})"]
 
 
-def _grouped(query: Query, names: dict[str, str], time: Buckets | None, bind: Bind) -> str:
-    ids = {_id_column(name): "" for name in query.dimensions}
-    selected = ", ".join(f"{_id_sql(column, time, bind)} AS {column}" for column in ids)
-    measures = ", ".join(f"{sql} AS {name}" for name, sql in MEASURES.items())
-    return f"""
-        WITH grouped AS (
-            SELECT {selected}, {measures}
-            FROM events_event AS fact
-            WHERE {facts(query, bind)}
-            GROUP BY {_positions(ids)}
-        )
-        SELECT {", ".join(names.values())}, {_zeroed(f"sum(grouped.{name})" for name in MEASURES)}
-        FROM grouped {" ".join(JOINS[column] for column in ids)}
-        GROUP BY {_positions(names)}
-        ORDER BY {_order(query, names)}
-        LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}
-    """
-
-
 def _id_column(dimension: str) -> str:
     if dimension in INTERVALS:
         return "bucket"
     return "tag_set_id" if dimension.startswith(TAG_PREFIX) else IDS[dimension]
 
 
-def _id_sql(column: str, time: Buckets | None, bind: Bind) -> str:
-    if column != "bucket":
-        return f"fact.{column}"
-    assert time is not None
-    return f"width_bucket(fact.timestamp, {bind(time.edges)}::timestamptz[])"
+def _id_sql(column: str, facts: _Facts, time: Buckets | None, bind: Bind) -> str:
+    if column == "bucket":
+        assert time is not None
+        return f"width_bucket({facts.time}, {bind(time.edges)}::timestamptz[])"
+    if column == "entity_type" and not facts.has_entity_type:
+        return "coalesce(of_entity.entity_type, '')"
+    return f"fact.{column}"
 
 
 def _names(query: Query, bind: Bind) -> dict[str, str]:
@@ -253,22 +353,33 @@ def _buckets(query: Query) -> Buckets | None:
 def _extent(query: Query) -> tuple[datetime, datetime]:
     """The days of the period that have events, so that a century is not cut into 876,000 hours."""
     bind = Bind()
-    where = facts(query, bind)
-    sql = f"SELECT min(timestamp), max(timestamp) FROM events_event AS fact WHERE {where}"
-    first, last = run(sql, bind)[0]
+    account = f"account_id = {bind(query.account_id)}"
+    first, last = run(
+        f"""
+        SELECT min(first), max(last) FROM (
+            SELECT min(bucket) AS first, max(bucket) + interval '1 day' AS last
+            FROM events_rollup_day_type_model WHERE {account}
+            UNION ALL
+            SELECT min(first_timestamp), max(last_timestamp)
+            FROM events_pendingbatch WHERE {account}
+        ) AS seen
+        """,
+        bind,
+    )[0]
     if first is None:
         return query.period.since, query.period.since
     zone = query.period.zone
-    since = max(query.period.since, day_start(first.astimezone(zone).date(), zone))
-    return since, last + timedelta(microseconds=1)
+    since = day_start(first.astimezone(zone).date(), zone)
+    until = day_start(last.astimezone(zone).date() + DAY, zone)
+    return max(query.period.since, since), min(query.period.until, until)
 
 
 def _positions(columns: Iterable[str]) -> str:
     return ", ".join(str(position) for position, _ in enumerate(columns, start=1))
 
 
-def _zeroed(sums: Iterable[str]) -> str:
-    return ", ".join(f"coalesce({sql}, 0)" for sql in sums)
+def _sums() -> str:
+    return ", ".join(f"coalesce(sum(grouped.{name}), 0)" for name in MEASURES)
 
 
 def _measures(row: Iterable[Any]) -> Measures:
@@ -288,13 +399,18 @@ class Spend(NamedTuple):
 
 
 def entity_spend(account_id: int, entity_ids: list[int]) -> dict[int, Spend]:
-    """The spend to date of each entity; also of one that has no events."""
+    """The spend to date of each entity, rolled up and tail; also of one that has no events."""
     bind = Bind()
     sql = f"""
-        SELECT entity_id, min(timestamp), max(timestamp), coalesce(sum(cost), 0), count(*)
-        FROM events_event
-        WHERE account_id = {bind(account_id)} AND entity_id = ANY({bind(entity_ids)})
+        SELECT entity_id, min(first_seen), max(last_seen), sum(cost), sum(events) FROM (
+            SELECT entity_id, first_seen, last_seen, cost, events FROM events_entityspend
+            WHERE account_id = {bind(account_id)}
+            UNION ALL
+            SELECT entity_id, timestamp, timestamp, coalesce(cost, 0), 1 FROM events_event AS fact
+            WHERE {pending(account_id, bind)}
+        ) AS seen
+        WHERE entity_id = ANY({bind(entity_ids)})
         GROUP BY entity_id
     """
     spent = dict.fromkeys(entity_ids, Spend(None, None, Decimal(0), 0))
-    return spent | {row[0]: Spend(*row[1:]) for row in run(sql, bind)}
+    return spent | {row[0]: Spend(row[1], row[2], row[3], int(row[4])) for row in run(sql, bind)}

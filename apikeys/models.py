@@ -46,6 +46,11 @@ class Account(models.Model):
     requests_per_minute = models.PositiveIntegerField(
         default=DEFAULT_REQUESTS_PER_MINUTE, help_text="The limit of an enterprise account."
     )
+    retention_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Days that events are kept at least; empty for ever. Totals are kept for ever.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

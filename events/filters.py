@@ -1,17 +1,20 @@
 """What a list of events can be filtered by."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import django_filters
 from django.db.models import QuerySet
 from rest_framework import serializers
+from rest_framework.request import Request
 
+from apikeys.authentication import Credential
 from events.days import DAY, day_start
 from events.lists import ParamFilter
 from events.models import Event
 from events.params import MomentField, NameField, TagsField, ZoneField
+from events.session_rollup import session_span
 
 Events = QuerySet[Event]
 
@@ -26,23 +29,44 @@ class EventFilter(django_filters.FilterSet):
     entity_id = ParamFilter(rule=NameField(), field_name="entity__entity_id")
     model = ParamFilter(rule=NameField(), field_name="model__model")
     provider = ParamFilter(rule=NameField(), field_name="model__provider")
-    session_id = ParamFilter(rule=NameField())
+    session_id = ParamFilter(rule=NameField(), method="of_session")
     tags = ParamFilter(rule=TagsField(), method="having_tags")
     success = ParamFilter(rule=serializers.BooleanField())
 
     def filter_queryset(self, queryset: Events) -> Events:
         found: Events = super().filter_queryset(queryset)
-        asked = self.form.cleaned_data
-        zone = asked["timezone"] or ZoneInfo("UTC")
-        if start := asked["start_date"]:
-            found = found.filter(timestamp__gte=_instant(start, zone))
-        if end := asked["end_date"]:
-            found = found.filter(timestamp__lt=_instant(end, zone, days=1))
+        if since := self.since:
+            found = found.filter(timestamp__gte=since)
+        if until := self.until:
+            found = found.filter(timestamp__lt=until)
         return found
+
+    @property
+    def since(self) -> datetime | None:
+        """The first instant asked for."""
+        return _instant(self.form.cleaned_data["start_date"], self._zone)
+
+    @property
+    def until(self) -> datetime | None:
+        """The first instant no more asked for."""
+        return _instant(self.form.cleaned_data["end_date"], self._zone, days=1)
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        zone: ZoneInfo = self.form.cleaned_data["timezone"] or ZoneInfo("UTC")
+        return zone
 
     def keep(self, queryset: Events, name: str, value: Any) -> Events:
         """For parameters that mean something only together (see filter_queryset)."""
         return queryset
+
+    def of_session(self, queryset: Events, name: str, value: str) -> Events:
+        """The log has no index on sessions, but it is known when each one was."""
+        credential = cast(Credential, cast(Request, self.request).auth)
+        span = session_span(credential.account.pk, value)
+        if span is None:
+            return queryset.none()
+        return queryset.filter(session_id=value, timestamp__range=span)
 
     def having_tags(self, queryset: Events, name: str, value: list[tuple[str, str]]) -> Events:
         """Every one of the (key, value) pairs."""
@@ -51,6 +75,8 @@ class EventFilter(django_filters.FilterSet):
         return queryset
 
 
-def _instant(moment: date | datetime, zone: ZoneInfo, days: int = 0) -> datetime:
+def _instant(moment: date | datetime | None, zone: ZoneInfo, days: int = 0) -> datetime | None:
     """A time as it is; a date as the instant at which it begins in `zone`, `days` later."""
+    if moment is None:
+        return None
     return moment if isinstance(moment, datetime) else day_start(moment + days * DAY, zone)

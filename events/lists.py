@@ -52,14 +52,14 @@ class ListView(AccountView):
 
     def get(self, request: Request) -> HttpResponseBase:
         asked, faults = check_params(PageParams, request, also=self.filterset.base_filters)
-        filters = self.filterset(request.query_params, queryset=self.queryset())
+        filters = self.filterset(request.query_params, queryset=self.queryset(), request=request)
         refuse(faults + _filter_faults(filters))
         found, limit, offset = filters.qs, asked.get("limit"), asked["offset"]
         if asked["format"] == "csv":
             end = None if limit is None else offset + limit
             return csv_response(f"{self.name}.csv", self.columns, self._stream(found[offset:end]))
         with snapshot():
-            return Response(self._page(found, limit or DEFAULT_LIMIT, offset))
+            return Response(self._page(filters, limit or DEFAULT_LIMIT, offset))
 
     def queryset(self) -> QuerySet[Any]:
         """The account's rows, ordered."""
@@ -69,12 +69,12 @@ class ListView(AccountView):
         """The rows of the answer. Called inside a snapshot."""
         raise NotImplementedError
 
-    def total(self, found: QuerySet[Any]) -> int:
+    def total(self, filters: django_filters.FilterSet) -> int:
         """How many rows match, whatever the page."""
-        return found.count()
+        return int(filters.qs.count())
 
-    def _page(self, found: QuerySet[Any], limit: int, offset: int) -> Row:
-        total = self.total(found)
+    def _page(self, filters: django_filters.FilterSet, limit: int, offset: int) -> Row:
+        found, total = filters.qs, self.total(filters)
         page = {
             "total": total,
             "limit": limit,

@@ -9,7 +9,6 @@ from typing import Any
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from apikeys.models import Account
 
@@ -115,7 +114,15 @@ class PendingBatch(models.Model):
     id = models.BigAutoField(primary_key=True)
     account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, db_constraint=False)
     events = models.IntegerField()
-    received_at = models.DateTimeField(default=timezone.now)
+    first_timestamp = models.DateTimeField()
+    last_timestamp = models.DateTimeField()
+    received_at = models.DateTimeField()
+
+
+class LogStart(models.Model):
+    """One row: where the log begins. Before it, retention has left only rollups."""
+
+    log_from = models.DateTimeField()
 
 
 def _dimension(to: type[models.Model]) -> "models.ForeignKey[Any, Any]":

@@ -40,10 +40,27 @@ def ensure(months: Iterable[date]) -> None:
     for month in sorted(set(months) - _known):
         with transaction.atomic(durable=True), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-            cursor.execute("SELECT to_regclass(%s)", [_name(month)])
+            cursor.execute("SELECT to_regclass(%s)", [name(month)])
             if cursor.fetchone() == (None,):
                 _create(cursor, month)
         _known.add(month)
+
+
+def existing() -> list[date]:
+    """The months that have a partition, in order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relid::regclass::text FROM pg_partition_tree(%s) WHERE isleaf ORDER BY 1", [LOG]
+        )
+        names = [name for (name,) in cursor.fetchall()]
+    return [
+        date.fromisoformat(name.removeprefix(f"{LOG}_").replace("_", "-") + "-01") for name in names
+    ]
+
+
+def end(month: date) -> datetime:
+    """The first instant after the month."""
+    return _midnight(next_month(month))
 
 
 def forget() -> None:
@@ -52,15 +69,16 @@ def forget() -> None:
 
 
 def _create(cursor: object, month: date) -> None:
-    name = _name(month)
-    cursor.execute(f"CREATE TABLE {name} (LIKE {LOG} INCLUDING ALL)")  # type: ignore[attr-defined]
+    table = name(month)
+    cursor.execute(f"CREATE TABLE {table} (LIKE {LOG} INCLUDING ALL)")  # type: ignore[attr-defined]
     cursor.execute(  # type: ignore[attr-defined]
-        f"ALTER TABLE {LOG} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)",
-        [_midnight(month), _midnight(next_month(month))],
+        f"ALTER TABLE {LOG} ATTACH PARTITION {table} FOR VALUES FROM (%s) TO (%s)",
+        [_midnight(month), end(month)],
     )
 
 
-def _name(month: date) -> str:
+def name(month: date) -> str:
+    """The table of a month's partition."""
     return f"{LOG}_{month:%Y_%m}"
 
 

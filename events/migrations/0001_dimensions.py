@@ -2,7 +2,6 @@
 
 import django.contrib.postgres.indexes
 import django.db.models.deletion
-import django.utils.timezone
 from django.db import migrations, models
 
 
@@ -19,7 +18,9 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("events", models.IntegerField()),
-                ("received_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("first_timestamp", models.DateTimeField()),
+                ("last_timestamp", models.DateTimeField()),
+                ("received_at", models.DateTimeField()),
                 (
                     "account",
                     models.ForeignKey(

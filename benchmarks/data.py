@@ -1,0 +1,126 @@
+"""The same seeded events for every engine, made by DuckDB from the hash of their number.
+
+Event i happens i/N of the way through the period: the log of a busy product arrives in order.
+A session is 5 calls of one entity; entities are skewed (a few large customers, many small ones).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import duckdb
+
+FIRST_DAY = date(2026, 8, 1)
+TYPES = ("customer", "team", "project", "employee")
+
+MODELS = (
+    ("openai", "gpt-4o", "2.5", "1.25", "10"),
+    ("openai", "gpt-4o-mini", "0.15", "0.075", "0.6"),
+    ("openai", "gpt-4.1", "2", "0.5", "8"),
+    ("openai", "gpt-4.1-mini", "0.4", "0.1", "1.6"),
+    ("openai", "o3", "2", "0.5", "8"),
+    ("openai", "gpt-5", "1.25", "0.125", "10"),
+    ("openai", "gpt-5-mini", "0.25", "0.025", "2"),
+    ("anthropic", "claude-haiku-4-5", "1", "0.1", "5"),
+    ("anthropic", "claude-opus-4-1", "15", "1.5", "75"),
+    ("google", "gemini-2.5-flash", "0.3", "0.03", "2.5"),
+    ("google", "gemini-2.0-flash", "0.1", "0.025", "0.4"),
+    ("mistral", "mistral-large-latest", "2", "2", "6"),
+)
+"""Provider, model, USD per million input, cached input and output tokens: the catalogue's."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many events there are, and of how many kinds."""
+
+    events: int
+    days: int = 90
+    entities: int = 1000
+    tag_sets: int = 30
+    unique_tag: bool = False
+    """A tag whose value is different on every event."""
+
+    @property
+    def last_day(self) -> date:
+        return FIRST_DAY + timedelta(days=self.days - 1)
+
+
+COLUMNS = (
+    "id, timestamp, provider, model, entity_type, entity_id, session_id, feature, env,"
+    " input_tokens, output_tokens, cache_read_tokens, latency_ms, success, cost"
+)
+
+
+def make(database: duckdb.DuckDBPyConnection, shape: Shape) -> None:
+    """Fill the table `event` of `database`."""
+    database.execute(
+        "CREATE TABLE model (number INT, provider VARCHAR, model VARCHAR, price_in DECIMAL(12, 6),"
+        " price_cached DECIMAL(12, 6), price_out DECIMAL(12, 6))"
+    )
+    rows = [(number, *model) for number, model in enumerate(MODELS)]
+    database.executemany("INSERT INTO model VALUES (?, ?, ?, ?, ?, ?)", rows)
+    database.execute(f"CREATE TABLE event AS {_select(shape)}")
+
+
+def events(database: duckdb.DuckDBPyConnection, size: int) -> Iterator[list[dict[str, object]]]:
+    """The events as a client sends them, without their cost, in batches of `size`."""
+    cursor = database.cursor()
+    cursor.execute(f"SELECT {COLUMNS} FROM event ORDER BY timestamp")
+    while rows := cursor.fetchmany(size):
+        yield [_sent(row) for row in rows]
+
+
+def _sent(row: tuple) -> dict[str, object]:
+    return {
+        "id": row[0],
+        "timestamp": row[1].isoformat() + "Z",
+        "provider": row[2],
+        "model": row[3],
+        "entity_type": row[4],
+        "entity_id": row[5],
+        "session_id": row[6],
+        "tags": {"feature": row[7], "env": row[8]},
+        "input_tokens": row[9],
+        "output_tokens": row[10],
+        "cache_read_tokens": row[11],
+        "latency_ms": row[12],
+        "success": row[13],
+    }
+
+
+def _select(shape: Shape) -> str:
+    microseconds = shape.days * 24 * 3600 * 1_000_000
+    feature = (
+        "md5(i::varchar)"
+        if shape.unique_tag
+        else f"'feature-' || (hash(i, 3) % {shape.tag_sets // 5})"
+    )
+    return f"""
+        WITH number AS (
+            SELECT i, (i // 50) * 10 + i % 10 AS session,
+                   -- The square of a uniform number: entity 0 has 30 times the calls of entity 900.
+                   floor({shape.entities} * pow(hash((i // 50) * 10 + i % 10, 1) % 1000000 / 1e6, 2))
+                       ::INT AS entity,
+                   (hash(i, 2) % {len(MODELS)})::INT AS number,
+                   (200 + hash(i, 4) % 4000)::BIGINT AS input_tokens,
+                   (20 + hash(i, 5) % 1200)::BIGINT AS output_tokens
+            FROM range({shape.events}) AS numbers (i)
+        ), counted AS (
+            SELECT *, CASE WHEN i % 3 = 0 THEN input_tokens // 2 ELSE 0 END AS cache_read_tokens
+            FROM number
+        )
+        SELECT lower(hex(i) || md5(i::varchar))[:32] AS id,
+               TIMESTAMP '{FIRST_DAY}' + to_microseconds(i * {microseconds // shape.events}) AS timestamp,
+               provider, model,
+               ['{"', '".join(TYPES)}'][entity % {len(TYPES)} + 1] AS entity_type,
+               'entity-' || entity AS entity_id,
+               'session-' || md5(session::varchar)[:20] AS session_id,
+               {feature} AS feature, 'env-' || (hash(i, 6) % 5) AS env,
+               input_tokens, output_tokens, cache_read_tokens,
+               (300 + output_tokens * 3 + hash(i, 7) % 500)::BIGINT AS latency_ms,
+               hash(i, 8) % 100 > 0 AS success,
+               (((input_tokens - cache_read_tokens) * price_in + cache_read_tokens * price_cached
+                + output_tokens * price_out) * 0.000001)::DECIMAL(24, 10) AS cost
+        FROM counted JOIN model USING (number)
+    """

@@ -1,0 +1,206 @@
+"""Rollups against the log: show where they differ, or make them anew.
+
+The tail is no part of the rollups, so both leave out the events of pending batches; and both go
+back to where retention has cut the log, no further.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from events.retention import log_from
+from events.roller import CELL_SQL, ENTITY_SQL, LOCK
+from events.rollups import ROLLUPS, added_sql, upsert_sql
+from events.schema import EARLIEST
+from events.session_rollup import CALL_SQL, SESSION_STEPS, TURN_SQL
+from events.snapshot import snapshot
+
+DAY = timedelta(days=1)
+
+ROLLED_UP = "batch_id <> ALL(ARRAY(SELECT id FROM events_pendingbatch))"
+OF_ACCOUNT = "(%(account_id)s::integer IS NULL OR account_id = %(account_id)s)"
+OF_DAY = "{column} >= %(since)s AND {column} < %(until)s"
+
+LOG_OF_DAY = f"""
+batch AS (
+    SELECT * FROM events_event
+    WHERE {OF_DAY.format(column="timestamp")} AND {OF_ACCOUNT} AND {ROLLED_UP}
+), cell AS MATERIALIZED ({CELL_SQL})
+"""
+
+# Not materialised: the log is too large to be copied, and cheaper to read once more. Sessions that
+# began before the log does cannot be put together from it.
+LOG = f"""
+batch AS NOT MATERIALIZED (
+    SELECT * FROM events_event AS event
+    WHERE timestamp >= %(log_from)s AND {OF_ACCOUNT} AND {ROLLED_UP} AND NOT EXISTS (
+        SELECT FROM events_session AS older
+        WHERE older.account_id = event.account_id AND older.session_id = event.session_id
+          AND older.started_at < %(log_from)s
+    )
+)
+"""
+WHOLE_TABLES = {
+    "events_session": f"{OF_ACCOUNT} AND started_at >= %(log_from)s",
+    "events_sessionstart": f"{OF_ACCOUNT} AND bucket >= %(log_from)s AND sessions <> 0",
+    "events_entityspend": OF_ACCOUNT,
+}
+"""What knows no day, and the rows of each that the log can tell."""
+
+SESSION_STARTS_SQL = """
+SELECT account_id, date_bin('1 day', started_at, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS bucket,
+       entity_id, count(*) AS sessions, sum(turns) AS turns, sum(cost) AS cost,
+       sum(unpriced_events) AS unpriced_events
+FROM turn GROUP BY 1, 2, 3
+"""
+
+SPEND_SQL = """
+SELECT account_id, entity_id, count(*) AS events, coalesce(sum(cost), 0) AS cost,
+       min(timestamp) AS first_seen, max(timestamp) AS last_seen
+FROM batch WHERE entity_id <> 0 GROUP BY account_id, entity_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row in which a table and the log disagree; None where one of them has no such row."""
+
+    table: str
+    kept: dict[str, Any] | None
+    log: dict[str, Any] | None
+
+
+def days_of_log(account_id: int | None) -> list[date]:
+    """The UTC days from the first to the last that the log or a rollup knows; none if neither.
+
+    Where retention has cut the log, from there on.
+    """
+    kept = f"SELECT min(bucket) AS first, max(bucket) AS last FROM {ROLLUPS[0].table}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT min(first), max(last) FROM (
+                SELECT min(timestamp) AS first, max(timestamp) AS last
+                FROM events_event WHERE {OF_ACCOUNT} UNION ALL {kept} WHERE {OF_ACCOUNT}
+            ) AS known
+            """,
+            _parameters(account_id),
+        )
+        first, last = cursor.fetchone()
+    if first is None:
+        return []
+    begins = max(first, log_from() or first)
+    start, end = begins.astimezone(UTC).date(), last.astimezone(UTC).date()
+    return [start + number * DAY for number in range((end - start).days + 1)]
+
+
+def day_differences(day: date, account_id: int | None) -> list[Difference]:
+    """Where the rollups of a UTC day differ from the log."""
+    compared = " UNION ALL ".join(
+        _compared(
+            rollup.table,
+            rollup.key,
+            added_sql(rollup, "cell"),
+            f"SELECT * FROM {rollup.table} WHERE {_of_day()}",
+        )
+        for rollup in ROLLUPS
+    )
+    return _differences(f"WITH {LOG_OF_DAY} {compared}", _parameters(account_id, day))
+
+
+def whole_differences(account_id: int | None) -> list[Difference]:
+    """Where the sessions and the entities' spend, which know no day, differ from the log."""
+    turns = f"({TURN_SQL}) AS turn JOIN ({CALL_SQL}) AS call USING (account_id, session_id)"
+    actual = {
+        "events_session": (("account_id", "session_id"), _session_rows(turns, "true")),
+        "events_sessionstart": (("account_id", "bucket", "entity_id"), SESSION_STARTS_SQL),
+        "events_entityspend": (("account_id", "entity_id"), SPEND_SQL),
+    }
+    compared = " UNION ALL ".join(
+        _compared(table, *actual[table], _kept(table)) for table in _whole_tables()
+    )
+    with_turn = f"WITH {LOG}, turn AS MATERIALIZED ({TURN_SQL})"
+    return _differences(f"{with_turn} {compared}", _parameters(account_id))
+
+
+def rebuild_day(day: date, account_id: int | None) -> None:
+    """Make the rollups of a UTC day anew from the log; readers see the old or the new."""
+    parameters = _parameters(account_id, day)
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        for rollup in ROLLUPS:
+            cursor.execute(f"DELETE FROM {rollup.table} WHERE {_of_day()}", parameters)
+        upserts = ", ".join(
+            f"{rollup.name} AS ({upsert_sql(rollup, 'cell')})" for rollup in ROLLUPS
+        )
+        cursor.execute(f"WITH {LOG_OF_DAY}, {upserts} SELECT", parameters)
+
+
+def rebuild_whole(account_id: int | None) -> None:
+    """Make the sessions and the entities' spend anew from the log, in one transaction."""
+    parameters = _parameters(account_id)
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        for table in _whole_tables():
+            cursor.execute(f"DELETE FROM {table} WHERE {WHOLE_TABLES[table]}", parameters)
+        spend = (
+            f"entity_spend AS ({ENTITY_SQL})," if "events_entityspend" in _whole_tables() else ""
+        )
+        cursor.execute(f"WITH {LOG}, {spend} {SESSION_STEPS} SELECT", parameters)
+
+
+def _whole_tables() -> list[str]:
+    """An entity's spend to date cannot be told from a log that was cut."""
+    return [table for table in WHOLE_TABLES if table != "events_entityspend" or not log_from()]
+
+
+def _kept(table: str) -> str:
+    where = WHOLE_TABLES[table]
+    if table == "events_session":
+        return _session_rows(table, where)
+    return f"SELECT * FROM {table} WHERE {where}"
+
+
+def _of_day() -> str:
+    return f"{OF_DAY.format(column='bucket')} AND {OF_ACCOUNT}"
+
+
+def _session_rows(source: str, where: str) -> str:
+    """Sessions with their calls in one order, so that they can be compared."""
+    return f"""
+        SELECT account_id, session_id, started_at, ended_at, first_id, entity_id, turns, cost,
+               unpriced_events, tokens,
+               (SELECT array_agg(ARRAY[model_id, tag_set_id] ORDER BY model_id, tag_set_id)
+                FROM unnest(models, tag_sets) AS call (model_id, tag_set_id)) AS calls
+        FROM {source} WHERE {where}
+    """
+
+
+def _compared(table: str, key: tuple[str, ...], actual: str, kept: str) -> str:
+    """The rows of `actual` and `kept` that differ or have no partner.
+
+    Compared as jsonb: a sum of bigints is a numeric, and 1.50 there equals 1.5.
+    """
+    return f"""
+        SELECT '{table}', to_jsonb(kept), to_jsonb(actual)
+        FROM ({kept}) AS kept FULL JOIN ({actual}) AS actual USING ({", ".join(key)})
+        WHERE to_jsonb(kept) IS DISTINCT FROM to_jsonb(actual)
+    """
+
+
+def _differences(sql: str, parameters: dict[str, Any]) -> list[Difference]:
+    with snapshot(), connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [Difference(*row) for row in cursor.fetchall()]
+
+
+def _parameters(account_id: int | None, day: date | None = None) -> dict[str, Any]:
+    since = datetime.combine(day or date.min, time(), UTC)
+    return {
+        "account_id": account_id,
+        "log_from": log_from() or EARLIEST,
+        "since": since,
+        "until": since + DAY,
+    }
