@@ -8,6 +8,7 @@ from typing import Any
 
 from analytics import sessions
 from analytics.models import Anomaly
+from analytics.params import UTC_ZONE
 from analytics.periods import INTERVALS, Bucket, Period, buckets
 from analytics.query import Query
 from analytics.sql import NOTHING, Group, Measures, groups, names_of, totals
@@ -173,8 +174,9 @@ def _bucket_name(name: str, value: Any) -> Any:
 
 
 def _offset_time(moment: datetime) -> str:
-    """RFC 3339 with the zone's offset, `Z` in UTC and in zones that are UTC by another name."""
-    return moment.isoformat().replace("+00:00", "Z")
+    """RFC 3339; `Z` in UTC, the zone's offset in any other, also where that happens to be 0."""
+    text = moment.isoformat()
+    return text.replace("+00:00", "Z") if moment.tzinfo == UTC_ZONE else text
 
 
 ANOMALY_KEYS = [

@@ -7,7 +7,7 @@ from django_filters import FilterSet
 from analytics.periods import Period
 from analytics.query import Filters, Query
 from analytics.sql import totals
-from events.filters import EventFilter
+from events.filters import EventFilter, asked_span
 from events.schema import EARLIEST
 from events.views import EventsView
 
@@ -22,7 +22,8 @@ class CountedEventsView(EventsView):
         asked = filters.form.cleaned_data
         if asked["session_id"] is not None:
             return super().total(filters)
-        period = Period.between(filters.since or EARLIEST, filters.until or FOR_EVER)
+        since, until = asked_span(asked)
+        period = Period.between(since or EARLIEST, until or FOR_EVER)
         if period.since >= period.until:
             return 0
         query = Query(account_id=self.account.pk, period=period, filters=Filters.of(asked))

@@ -1,6 +1,5 @@
 """The parameters of the analytics endpoints."""
 
-import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,7 +8,15 @@ from rest_framework import serializers
 from analytics.models import AnomalyStatus, AnomalyType
 from analytics.periods import INTERVALS, Period
 from analytics.query import is_dimension
-from events.params import MAX_OFFSET, DayField, NameField, Params, TagsField, ZoneField
+from events.params import (
+    MAX_OFFSET,
+    DayField,
+    NameField,
+    Params,
+    TagsField,
+    ZoneField,
+    comma_separated,
+)
 
 MAX_HOURLY_DAYS = 92
 UTC_ZONE = ZoneInfo("UTC")
@@ -47,12 +54,14 @@ class GroupByField(NameField):
     default_error_messages = {
         "unknown": "Cannot group by `{name}`: use entity, entity_type, provider, model, hour, day,"
         " week, month or tags.KEY.",
+        "malformed": "In the key of a tag write a comma as \\, and \\ as \\\\.",
         "times": "Group by one of hour, day, week and month at most.",
     }
 
     def to_internal_value(self, data: Any) -> tuple[str, ...]:  # type: ignore[override]
-        parts = re.findall(r"(?:^|,)((?:[^\\,]|\\.)*)", super().to_internal_value(data))
-        names = [re.sub(r"\\([\\,])", r"\1", part) for part in parts]
+        names = comma_separated(super().to_internal_value(data))
+        if names is None:
+            self.fail("malformed")
         for name in names:
             if not is_dimension(name):
                 self.fail("unknown", name=name)

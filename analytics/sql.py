@@ -19,11 +19,11 @@ from django.db import connection
 from analytics.periods import INTERVALS, Buckets, buckets, hours
 from analytics.planner import Part, Span, merged, plan
 from analytics.query import TAG_PREFIX, Filters, Query
+from apikeys.params import fault
 from apikeys.problems import Problem
 from events.days import DAY, day_start
 from events.measures import MEASURES
 from events.models import NONE
-from events.params import fault
 from events.retention import log_from
 from events.rollups import Rollup
 
@@ -112,7 +112,8 @@ def groups(query: Query) -> list[Group]:
     Ordered by time, then cost, then the names bytewise with null last.
     """
     if not query.dimensions:
-        return [Group({}, totals(query))]
+        end = None if query.limit is None else query.offset + query.limit
+        return [Group({}, totals(query))][query.offset : end]
     bind = Bind()
     time = _buckets(query)
     if time and not time.edges:

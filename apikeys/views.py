@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 from apikeys import limits
 from apikeys.authentication import Credential
 from apikeys.models import Account
+from apikeys.params import Address, read_params
 
 
 class AccountView(APIView):
@@ -54,6 +55,7 @@ class MeView(AccountView):
     """The account that the key belongs to."""
 
     def get(self, request: Request) -> Response:
+        read_params(Address, request)
         account = self.account
         return Response(
             {

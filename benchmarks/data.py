@@ -90,7 +90,7 @@ def _sent(row: tuple) -> dict[str, object]:
 
 
 def _select(shape: Shape) -> str:
-    microseconds = shape.days * 24 * 3600 * 1_000_000
+    step = shape.days * 24 * 3600 * 1_000_000 // shape.events  # microseconds
     feature = (
         "md5(i::varchar)"
         if shape.unique_tag
@@ -100,8 +100,8 @@ def _select(shape: Shape) -> str:
         WITH number AS (
             SELECT i, (i // 50) * 10 + i % 10 AS session,
                    -- The square of a uniform number: entity 0 has 30 times the calls of entity 900.
-                   floor({shape.entities} * pow(hash((i // 50) * 10 + i % 10, 1) % 1000000 / 1e6, 2))
-                       ::INT AS entity,
+                   floor({shape.entities} * pow(hash((i // 50) * 10 + i % 10, 1) % 1000000 / 1e6, 2)
+                   )::INT AS entity,
                    (hash(i, 2) % {len(MODELS)})::INT AS number,
                    (200 + hash(i, 4) % 4000)::BIGINT AS input_tokens,
                    (20 + hash(i, 5) % 1200)::BIGINT AS output_tokens
@@ -111,7 +111,7 @@ def _select(shape: Shape) -> str:
             FROM number
         )
         SELECT lower(hex(i) || md5(i::varchar))[:32] AS id,
-               TIMESTAMP '{FIRST_DAY}' + to_microseconds(i * {microseconds // shape.events}) AS timestamp,
+               TIMESTAMP '{FIRST_DAY}' + to_microseconds(i * {step}) AS timestamp,
                provider, model,
                ['{"', '".join(TYPES)}'][entity % {len(TYPES)} + 1] AS entity_type,
                'entity-' || entity AS entity_id,

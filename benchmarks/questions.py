@@ -16,6 +16,7 @@ from benchmarks.data import Shape
 
 Row = tuple[Any, ...]
 KATHMANDU = "Asia/Kathmandu"
+ONE = {"entity_type": "team", "entity_id": "entity-901"}
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,20 @@ def questions(shape: Shape) -> list[Question]:
         path = _path("costs/timeseries", **period, interval=interval)
         return Question(name, path, sql, _series)
 
+    entity = "entity_type, entity_id"
     one = f"{month} AND entity_type = 'team' AND entity_id = 'entity-901'"
     tagged = f"{month} AND feature = 'feature-1'"
     before = _between(start - timedelta(days=31), end - timedelta(days=31), "UTC")
     return [
         costs("costs", None, ""),
-        costs("costs by entity", "entity", "entity_type, entity_id"),
+        costs("costs by entity", "entity", entity),
         costs("costs by model", "model", "model, provider"),
         costs("costs by day", "day", DAY),
         costs("costs by tag", "tags.feature", "feature"),
-        costs("costs by entity, Kathmandu", "entity", "entity_type, entity_id", in_kathmandu, timezone=KATHMANDU),
+        costs("by entity, Kathmandu", "entity", entity, in_kathmandu, timezone=KATHMANDU),
         costs("costs of a tag by day", "day", DAY, tagged, tags="feature:feature-1"),
-        costs("one entity by model", "model", "model, provider", one, entity_type="team", entity_id="entity-901"),
-        costs("one entity by day", "day", DAY, one, entity_type="team", entity_id="entity-901"),
+        costs("one entity by model", "model", "model, provider", one, **ONE),
+        costs("one entity by day", "day", DAY, one, **ONE),
         series("timeseries by day", "day", DAY),
         series("timeseries by hour", "hour", HOUR),
         Question(
@@ -81,7 +83,9 @@ def questions(shape: Shape) -> list[Question]:
             "SELECT session_id, sum(cost), count(*) FROM event GROUP BY 1"
             f" HAVING {month.replace('timestamp', 'min(timestamp)')}"
             " ORDER BY min(timestamp) DESC, session_id LIMIT 100",
-            lambda body: [(row["session_id"], row["total_cost"], row["turn_count"]) for row in body["data"]],
+            lambda body: [
+                (row["session_id"], row["total_cost"], row["turn_count"]) for row in body["data"]
+            ],
         ),
         Question(
             "compare",

@@ -20,6 +20,8 @@ from config.rendering import encode
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5
+# RFC 9110's names; older versions of Python have older ones.
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 ENVELOPE_PREFIX = "/api/v2/"
 HTML_PREFIX = "/admin/"
 DATABASE_ERRORS = (OperationalError, InterfaceError, PoolTimeout)
@@ -72,7 +74,7 @@ def error_response(
 def _rfc9457(problem: Problem, request_id: str | None) -> dict[str, Any]:
     body = {
         "type": "about:blank",
-        "title": HTTPStatus(problem.status_code).phrase,
+        "title": TITLES.get(problem.status_code) or HTTPStatus(problem.status_code).phrase,
         "status": problem.status_code,
         "detail": str(problem.detail),
         "request_id": request_id,

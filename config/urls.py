@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
 from analytics.entities import EntitiesView
+from analytics.events import CountedEventsView
 from analytics.views import (
     AnomaliesView,
     CompareView,
@@ -18,7 +19,7 @@ from analytics.views import (
 from apikeys.views import MeView
 from config.health import healthz, readyz
 from config.openapi.views import schema
-from events.views import EventsView, EventView
+from events.views import EventView
 
 analytics: list[URLPattern] = [
     path("costs", CostsView.as_view()),
@@ -32,7 +33,7 @@ analytics: list[URLPattern] = [
 
 v1: list[URLPattern | URLResolver] = [
     path("me", MeView.as_view()),
-    path("events", EventsView.as_view()),
+    path("events", CountedEventsView.as_view()),
     path("events/<path:event_id>", EventView.as_view()),
     path("entities", EntitiesView.as_view()),
     path("analytics/", include(analytics)),

@@ -5,6 +5,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import django_filters
+from django import forms
 from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -17,10 +18,23 @@ from events.params import MomentField, NameField, TagsField, ZoneField
 from events.session_rollup import session_span
 
 Events = QuerySet[Event]
+OUT_OF_ORDER = "`start_date` lies after `end_date`."
+
+
+class EventForm(forms.Form):
+    """What can be wrong with the parameters together."""
+
+    def clean(self) -> None:
+        since, until = asked_span(self.cleaned_data)
+        if since and until and since >= until and self.cleaned_data["end_date"] != since:
+            self.add_error("start_date", forms.ValidationError(OUT_OF_ORDER, "out_of_order"))
 
 
 class EventFilter(django_filters.FilterSet):
     """Filters of `GET /v1/events`; a date is a day in `timezone`, an end date is included."""
+
+    class Meta:
+        form = EventForm
 
     start_date = ParamFilter(rule=MomentField(), method="keep")
     end_date = ParamFilter(rule=MomentField(), method="keep")
@@ -35,26 +49,12 @@ class EventFilter(django_filters.FilterSet):
 
     def filter_queryset(self, queryset: Events) -> Events:
         found: Events = super().filter_queryset(queryset)
-        if since := self.since:
+        since, until = asked_span(self.form.cleaned_data)
+        if since:
             found = found.filter(timestamp__gte=since)
-        if until := self.until:
+        if until:
             found = found.filter(timestamp__lt=until)
         return found
-
-    @property
-    def since(self) -> datetime | None:
-        """The first instant asked for."""
-        return _instant(self.form.cleaned_data["start_date"], self._zone)
-
-    @property
-    def until(self) -> datetime | None:
-        """The first instant no more asked for."""
-        return _instant(self.form.cleaned_data["end_date"], self._zone, days=1)
-
-    @property
-    def _zone(self) -> ZoneInfo:
-        zone: ZoneInfo = self.form.cleaned_data["timezone"] or ZoneInfo("UTC")
-        return zone
 
     def keep(self, queryset: Events, name: str, value: Any) -> Events:
         """For parameters that mean something only together (see filter_queryset)."""
@@ -73,6 +73,13 @@ class EventFilter(django_filters.FilterSet):
         for key, wanted in value:
             queryset = queryset.filter(tag_set__tags__contains={key: wanted})
         return queryset
+
+
+def asked_span(asked: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """[since, until) of the parameters; None where a side is open or was not readable."""
+    zone = asked.get("timezone") or ZoneInfo("UTC")
+    start, end = asked.get("start_date"), asked.get("end_date")
+    return _instant(start, zone), _instant(end, zone, days=1)
 
 
 def _instant(moment: date | datetime | None, zone: ZoneInfo, days: int = 0) -> datetime | None:

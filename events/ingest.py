@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
@@ -70,11 +71,13 @@ class NotAllAccepted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Fact:
-    """An event with its id, ready to be written."""
+    """An event with its id and its cost in USD, ready to be written."""
 
     id: str
     digest: bytes
     event: NewEvent
+    cost: Decimal | None
+    cost_source: int
 
 
 def record_events(
@@ -133,7 +136,7 @@ def _fact(event: NewEvent, index: int, idempotency_key: str | None) -> _Fact:
         id_ = f"evt_{secrets.token_hex(16)}"
     elif id_ is None:
         id_ = f"evt_{id_digest(f'{index} {idempotency_key}').hex()}"
-    return _Fact(id_, id_digest(id_), event)
+    return _Fact(id_, id_digest(id_), event, *_cost(event))
 
 
 def id_digest(id_: str) -> bytes:
@@ -208,7 +211,7 @@ def _outcome(fact: _Fact, status: str) -> Outcome:
 
 
 class _Rows:
-    """Turns facts into rows of the log: prices and dimension ids, resolved before the transaction.
+    """Turns facts into rows of the log.
 
     Dimension rows and partitions must be committed first: inside the ingest transaction they
     would be locked until its end, and roll back with it while a cache remembers them.
@@ -242,7 +245,6 @@ class _Rows:
 
     def _row(self, fact: _Fact, batch_id: int) -> tuple[Any, ...]:
         event = fact.event
-        cost, source = _cost(event)
         tags = dimensions.tags_name(event.tags)
         return (
             event.timestamp,
@@ -257,9 +259,9 @@ class _Rows:
             self.account_id,
             self.entities[event.entity] if event.entity else NONE,
             self.models[event.provider, event.model],
-            source,
+            fact.cost_source,
             event.success,
-            cost,
+            fact.cost,
             fact.id,
             event.session_id,
             event.error_type,
@@ -267,7 +269,7 @@ class _Rows:
         )
 
 
-def _cost(event: NewEvent) -> tuple[Any, int]:
+def _cost(event: NewEvent) -> tuple[Decimal | None, int]:
     if event.reported_cost is not None:
         return event.reported_cost, CostSource.REPORTED.value
     computed = pricing.price(event)

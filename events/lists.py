@@ -12,9 +12,10 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apikeys.params import check_params, fault, refuse
 from apikeys.views import AccountView
 from events.export import csv_response
-from events.params import PageParams, check_params, fault, refuse
+from events.params import PageParams
 from events.snapshot import snapshot
 
 DEFAULT_LIMIT = 100

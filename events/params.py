@@ -1,16 +1,14 @@
-"""Query parameters: what may be asked, read from the address with every fault named at once."""
+"""Query parameters: days, zones, names, tags, pages."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from rest_framework import serializers
-from rest_framework.request import Request
 
-from apikeys.problems import Problem
+from apikeys.params import Address
 
 MAX_OFFSET = 10**9
 YEARS = range(2000, 2101)
@@ -65,12 +63,10 @@ class TagsField(NameField):
     }
 
     def to_internal_value(self, data: Any) -> list[tuple[str, str]]:  # type: ignore[override]
-        text = super().to_internal_value(data)
-        if not re.fullmatch(r"(?:[^\\]|\\[\\,])*", text, re.DOTALL):
+        pairs = comma_separated(super().to_internal_value(data))
+        if pairs is None:
             self.fail("malformed")
-        # A pair is a run of escapes and of anything but a bare comma or backslash.
-        pairs = re.findall(r"(?:^|,)((?:[^\\,]|\\[\\,])*)", text, re.DOTALL)
-        return [self._split(re.sub(r"\\(.)", r"\1", pair)) for pair in pairs]
+        return [self._split(pair) for pair in pairs]
 
     def _split(self, pair: str) -> tuple[str, str]:
         key, colon, value = pair.partition(":")
@@ -101,10 +97,6 @@ class MomentField(serializers.Field[date | datetime, str, str, Any]):
         return value.isoformat()
 
 
-class Address(serializers.Serializer[Any]):
-    """The parameters of an address; this one has none."""
-
-
 class Params(Address):
     """The parameters that every table takes."""
 
@@ -118,54 +110,15 @@ class PageParams(Params):
     offset = serializers.IntegerField(default=0, min_value=0, max_value=MAX_OFFSET)
 
 
-def read_params(kind: type[Address], request: Request) -> dict[str, Any]:
-    """The request's parameters, checked. Raises Problem 400 that lists every fault."""
-    checked, faults = check_params(kind, request)
-    refuse(faults)
-    return checked
-
-
-def check_params(
-    kind: type[Address], request: Request, also: Iterable[str] = ()
-) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """The parameters that are good, and every fault. `also` names parameters read elsewhere."""
-    params = kind(data=request.query_params.dict())
-    faults = [*_unknown(request, {*params.fields, *also}), *_repeated(request)]
-    if params.is_valid():
-        return params.validated_data, faults
-    return {}, faults + [
-        fault(name, error.code, str(error))
-        for name, errors in params.errors.items()
-        for error in errors
-    ]
-
-
-def refuse(faults: list[dict[str, str]]) -> None:
-    """Raises Problem 400 if there are any."""
-    if faults:
-        names = ", ".join(dict.fromkeys(f"`{fault['parameter']}`" for fault in faults))
-        raise Problem(400, f"Bad parameters: {names}.", errors=faults)
-
-
-def fault(parameter: str, code: str, detail: str) -> dict[str, str]:
-    """One entry of the `errors` of a bad request."""
-    return {"parameter": parameter, "code": code, "detail": detail}
-
-
-def _unknown(request: Request, known: Collection[str]) -> Iterator[dict[str, str]]:
-    """A fault for every parameter that the endpoint does not have."""
-    for name in request.query_params:
-        if name not in known:
-            yield fault(name, "unknown_parameter", f"Unknown parameter `{name}`.")
-
-
-def _repeated(request: Request) -> Iterator[dict[str, str]]:
-    """A fault for every parameter that is given twice: which one is meant cannot be known."""
-    for name, values in request.query_params.lists():
-        if len(values) > 1:
-            yield fault(name, "repeated", f"Give `{name}` once.")
-
-
 @cache
 def _zone_names() -> frozenset[str]:
     return frozenset(available_timezones())
+
+
+def comma_separated(text: str) -> list[str] | None:
+    """The parts between commas; `\\,` is a comma, `\\\\` a backslash. None if malformed."""
+    if not re.fullmatch(r"(?:[^\\]|\\[\\,])*", text, re.DOTALL):
+        return None
+    # A part is a run of escapes and of anything but a bare comma or backslash.
+    parts = re.findall(r"(?:^|,)((?:[^\\,]|\\[\\,])*)", text, re.DOTALL)
+    return [re.sub(r"\\(.)", r"\1", part) for part in parts]

@@ -57,6 +57,7 @@ class EventIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tags: Annotated[dict[TagKey, Any], Meta(max_length=MAX_TAGS)] | None = None
 
 
+COUNTS = {name for name in EventIn.__struct_fields__ if name.endswith(("_tokens", "_ms"))}
 FIELDS = {field.name: field for field in msgspec.structs.fields(EventIn)}
 
 
@@ -143,6 +144,7 @@ def parse(item: Any, received_at: datetime, *, strict: bool = True) -> NewEvent:
     """
     if not isinstance(item, dict):
         raise InvalidEvent([FieldError("", "invalid", "An event must be a JSON object.")])
+    item = {name: _whole(value) if name in COUNTS else value for name, value in item.items()}
     errors = list(_field_errors(item, strict))
     sent_id = item.get("id") if isinstance(item.get("id"), str) else None
     if errors:
@@ -232,6 +234,13 @@ def _integer(digits: str) -> int | Decimal:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _whole(value: Any) -> Any:
+    """1.0 as 1: to JSON they are one integer."""
+    if isinstance(value, Decimal) and value.adjusted() < 20 and value == int(value):
+        return int(value)
+    return value
 
 
 def _field_errors(item: dict[str, Any], strict: bool) -> Iterator[FieldError]:

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apikeys.params import Address, read_params
 from apikeys.problems import Problem
 from apikeys.views import AccountView
 from events.body import Body, read_body
@@ -27,7 +28,6 @@ from events.ingest import (
 )
 from events.lists import ListView
 from events.models import Event, EventKey
-from events.params import Address, read_params
 from events.rows import EVENT_COLUMNS, event_row
 from events.snapshot import snapshot
 

@@ -226,7 +226,7 @@ def test_errors_are_as_described(api, monkeypatch):
     described("GET /v1/me", api.get("/v1/me"))
 
 
-@pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "GET /v1/me"])
+@pytest.mark.parametrize("name", list(OPERATIONS))
 def test_described_parameters_are_known_and_no_others(api, name):
     method, path = name.split()
     found = OPERATIONS[name].get("parameters", [])

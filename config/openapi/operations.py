@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from events.params import Address, PageParams
+from apikeys.params import Address
+from events.params import PageParams
 from events.views import IngestParams
 
 

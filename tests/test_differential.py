@@ -1,0 +1,121 @@
+"""Random questions about random events: every answer equals the oracle's, to the last decimal."""
+
+import csv
+import io
+import json
+from decimal import Decimal
+from functools import cache
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests import oracle, population
+from tests.conftest import Api, new_api
+from tests.oracle import Fact, Number, Row
+
+QUESTIONS_EACH = 130
+BATCH = 400
+YEAR = {"start_date": "2024-12-01", "end_date": "2026-01-31"}
+ADDITIVE = (
+    *("total_cost", "total_events", "total_input_tokens", "total_output_tokens"),
+    *("failed_events", "unpriced_events", "total_reasoning_tokens"),
+    *("total_cache_read_tokens", "total_cache_write_tokens"),
+)
+
+
+class Tenant:
+    """An account, and the events that it sent."""
+
+    def __init__(self) -> None:
+        self.api: Api = new_api()
+        self.sent: list[Row] = []
+        self.facts: list[Fact] = []
+
+    def send(self, events: list[Row], again: list[Row]) -> None:
+        """Send new events together with some that were sent before."""
+        answer = self.api.post("/v1/events", {"events": events + again}).json()
+        assert (answer["accepted"], answer["duplicates"]) == (len(events), len(again)), answer
+        self.sent += events
+        self.facts = oracle.facts(self.sent)
+
+    def ask(self, endpoint: str, question: Row) -> Any:
+        response = self.api.get(f"/v1/analytics/{endpoint}", **oracle.parameters(question))
+        return json.loads(response.content, parse_float=Number)
+
+    def table(self, endpoint: str, question: Row) -> list[list[str]]:
+        written = self.api.csv(f"/v1/analytics/{endpoint}", **oracle.parameters(question))
+        return list(csv.reader(io.StringIO(written, newline=""), strict=True))
+
+    def check(self, endpoint: str, question: Row) -> None:
+        """One question, as JSON and as CSV."""
+        expected = oracle.answer(endpoint, self.facts, question)
+        answer = self.ask(endpoint, question)
+        assert in_order(answer) == in_order(expected), asked(endpoint, question)
+        header, *cells = self.table(endpoint, question)
+        assert cells == oracle.table(endpoint, self.facts, question), asked(endpoint, question)
+        if expected.get("data"):
+            assert header == list(expected["data"][0]), asked(endpoint, question)
+
+
+def in_order(answer: Row) -> Row:
+    """An answer whose rows also compare by the order of their keys."""
+    if "data" not in answer:
+        return answer
+    return answer | {"data": [list(row.items()) for row in answer["data"]]}
+
+
+def asked(endpoint: str, question: Row) -> str:
+    return f"GET {endpoint} {oracle.parameters(question)}"
+
+
+@cache
+def tenants(kind: int) -> list[Tenant]:
+    """Two accounts with different events of the same ids, names and times."""
+    both = [Tenant(), Tenant()]
+    for tenant, letter in zip(both, "ab", strict=True):
+        events = population.events(population.KINDS[kind], f"{kind} {letter}")
+        for start in range(0, len(events), BATCH):
+            tenant.send(events[start : start + BATCH], again=tenant.sent[::37])
+    return both
+
+
+@pytest.mark.parametrize("number", range(QUESTIONS_EACH))
+@pytest.mark.parametrize("kind", range(len(population.KINDS)))
+def test_answer_equals_the_oracle(kind, number):
+    random = Random(f"question {kind} {number}")
+    tenant = random.choice(tenants(kind))
+    tenant.check(*population.question(tenant.sent, random))
+
+
+def test_answers_equal_the_oracle_while_events_arrive():
+    """Batches in random order, each with duplicates of earlier ones; questions after each."""
+    random = Random("arrivals")
+    tenant = Tenant()
+    events = population.events(population.KINDS[0], "arrivals")
+    while events:
+        size = random.choice([1, 3, 200, 400])
+        batch, events = events[:size], events[size:]
+        tenant.send(batch, again=random.sample(tenant.sent, len(tenant.sent) // 10))
+        for _ in range(3):
+            tenant.check(*population.question(tenant.sent, random))
+
+
+@pytest.mark.parametrize("kind", range(len(population.KINDS)))
+@pytest.mark.parametrize("dimension", [*population.DIMENSIONS, *oracle.INTERVALS])
+def test_rows_of_a_grouping_add_up_to_the_whole(kind, dimension):
+    tenant = tenants(kind)[0]
+    question = YEAR | {"timezone": "Australia/Lord_Howe"}
+    (whole,) = tenant.ask("costs", question)["data"]
+    grouped = tenant.ask("costs", question | {"group_by": [dimension]})
+    for measure in ADDITIVE:
+        total = sum(Decimal(row[measure]) for row in grouped["data"])
+        assert total == Decimal(whole[measure]), measure
+        assert grouped["summary"].get(measure, whole[measure]) == whole[measure], measure
+
+
+def test_limit_and_offset_count_the_row_of_totals_too():
+    """Without `group_by` there is one row; nothing comes after it."""
+    tenant = tenants(0)[0]
+    for question in ({"limit": 1}, {"offset": 0}, {"offset": 1}, {"limit": 1, "offset": 1}):
+        tenant.check("costs", YEAR | question)
