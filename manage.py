@@ -9,6 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db.utils import OperationalError
 
+from config.pools import disconnect
+
 
 def main() -> None:
     """Run one management command; a malformed setting or no database ends in a plain message."""
@@ -21,6 +23,8 @@ def main() -> None:
         sys.exit(f"costprism: {error}")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    finally:
+        disconnect()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from analytics.models import Anomaly
-from analytics.sql import entity_spend
+from analytics.spend import entity_spend
 from apikeys.admin import Kept, ReadOnly
 from events.admin import shown
 from events.models import Entity

@@ -7,7 +7,7 @@ from typing import Any
 import django_filters
 from django.db.models import QuerySet
 
-from analytics.sql import entity_spend
+from analytics.spend import entity_spend
 from events.lists import ListView, ParamFilter
 from events.models import Entity
 from events.params import NameField

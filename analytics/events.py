@@ -8,7 +8,7 @@ from analytics.periods import Period
 from analytics.query import Filters, Query
 from analytics.sql import totals
 from events.filters import EventFilter, asked_span
-from events.schema import EARLIEST
+from events.rules import EARLIEST
 from events.views import EventsView
 
 FOR_EVER = datetime(2101, 1, 1, tzinfo=UTC)

@@ -13,9 +13,16 @@ from typing import NamedTuple
 
 from django.db import connection
 
+from analytics.conditions import (
+    Bind,
+    call_conditions,
+    entity_conditions,
+    pending,
+    run,
+    within,
+)
 from analytics.planner import plan_from
 from analytics.query import Query
-from analytics.sql import Bind, call_conditions, entity_conditions, pending, run, within
 from events.rollups import Grain, Rollup
 
 STARTS = Rollup("session_start", Grain.DAY, ("entity_id",))

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from analytics.conditions import Bind, call_conditions, entity_conditions, pending, run, within
 from analytics.periods import INTERVALS, Buckets, buckets, hours
-from analytics.planner import Part, Span, merged, plan
-from analytics.query import TAG_PREFIX, Filters, Query
+from analytics.planner import Part, merged, plan
+from analytics.query import TAG_PREFIX, Query
 from apikeys.params import fault
 from apikeys.problems import Problem
 from events.days import DAY, day_start
@@ -85,16 +86,6 @@ class Group(NamedTuple):
     measures: Measures
 
 
-class Bind(dict[str, Any]):
-    """The parameters of a statement under construction."""
-
-    def __call__(self, value: Any) -> str:
-        """Keep `value` and give its placeholder."""
-        name = f"p{len(self)}"
-        self[name] = value
-        return f"%({name})s"
-
-
 def totals(query: Query) -> Measures:
     """The measures of everything that the query matches, whatever its dimensions and limit."""
     bind = Bind()
@@ -141,60 +132,6 @@ def columns_used(query: Query, dimensions: Iterable[str]) -> frozenset[str]:
     }
     grouped = {_id_column(dimension) for dimension in dimensions} - {"bucket"}
     return frozenset(grouped | {column for column, used in wanted.items() if used})
-
-
-def run(sql: str, bind: Bind) -> list[tuple[Any, ...]]:
-    """All rows of a statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, bind)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
-
-
-def pending(account_id: int, bind: Bind) -> str:
-    """The condition on the log for the tail: the events that no rollup holds yet.
-
-    By an array, so that the index on batch_id is used whatever the statistics say.
-    """
-    batches = f"SELECT id FROM events_pendingbatch WHERE account_id = {bind(account_id)}"
-    return f"fact.batch_id = ANY(ARRAY({batches}))"
-
-
-def within(column: str, spans: Iterable[Span], bind: Bind) -> str:
-    """The condition that `column` lies in one of the spans."""
-    spans = list(spans)
-    if len(spans) == 1:
-        ((since, until),) = spans
-        return f"{column} >= {bind(since)} AND {column} < {bind(until)}"
-    starts, ends = ([span[side] for span in spans] for side in (0, 1))
-    found = f"width_bucket({column}, {bind(starts)}::timestamptz[])"
-    # The outer bounds let partitions be left out; the array finds the span in log n.
-    return (
-        f"{column} >= {bind(starts[0])} AND {column} < {bind(ends[-1])}"
-        f" AND {column} < ({bind(ends)}::timestamptz[])[{found}]"
-    )
-
-
-def entity_conditions(account_id: int, filters: Filters, bind: Bind) -> list[str]:
-    """The conditions on `fact.entity_id`."""
-    wanted = {"entity_type": filters.entity_type, "entity_id": filters.entity_id}
-    return _among("entity_id", "events_entity", account_id, wanted, bind)
-
-
-def call_conditions(account_id: int, filters: Filters, bind: Bind) -> list[str]:
-    """The conditions on `fact.model_id` and `fact.tag_set_id`: what a single call was."""
-    wanted = {"model": filters.model, "provider": filters.provider}
-    conditions = _among("model_id", "events_llmmodel", account_id, wanted, bind)
-    if filters.tags:
-        tags = " AND ".join(
-            f"tags @> jsonb_build_object({bind(key)}::text, {bind(value)}::text)"
-            for key, value in filters.tags
-        )
-        account = f"account_id = {bind(account_id)}"
-        conditions.append(
-            f"fact.tag_set_id IN (SELECT id FROM events_tagset WHERE {account} AND {tags})"
-        )
-    return conditions
 
 
 def _grouped(
@@ -289,16 +226,6 @@ def _conditions(query: Query, facts: _Facts, bind: Bind) -> list[str]:
     return [*conditions, "fact.entity_type <> ''"] if query.attributed else conditions
 
 
-def _among(
-    column: str, table: str, account_id: int, wanted: dict[str, str | None], bind: Bind
-) -> list[str]:
-    same = [f"{name} = {bind(value)}" for name, value in wanted.items() if value is not None]
-    if not same:
-        return []
-    conditions = " AND ".join([f"account_id = {bind(account_id)}", *same])
-    return [f"fact.{column} IN (SELECT id FROM {table} WHERE {conditions})"]
-
-
 def _id_column(dimension: str) -> str:
     if dimension in INTERVALS:
         return "bucket"
@@ -388,30 +315,3 @@ def _measures(row: Iterable[Any]) -> Measures:
     return Measures._make(
         value if name == "cost" else int(value) for name, value in zip(MEASURES, row, strict=True)
     )
-
-
-class Spend(NamedTuple):
-    """What an entity has spent in all."""
-
-    first_seen: datetime | None
-    last_seen: datetime | None
-    cost: Decimal
-    events: int
-
-
-def entity_spend(account_id: int, entity_ids: list[int]) -> dict[int, Spend]:
-    """The spend to date of each entity, rolled up and tail; also of one that has no events."""
-    bind = Bind()
-    sql = f"""
-        SELECT entity_id, min(first_seen), max(last_seen), sum(cost), sum(events) FROM (
-            SELECT entity_id, first_seen, last_seen, cost, events FROM events_entityspend
-            WHERE account_id = {bind(account_id)}
-            UNION ALL
-            SELECT entity_id, timestamp, timestamp, coalesce(cost, 0), 1 FROM events_event AS fact
-            WHERE {pending(account_id, bind)}
-        ) AS seen
-        WHERE entity_id = ANY({bind(entity_ids)})
-        GROUP BY entity_id
-    """
-    spent = dict.fromkeys(entity_ids, Spend(None, None, Decimal(0), 0))
-    return spent | {row[0]: Spend(row[1], row[2], row[3], int(row[4])) for row in run(sql, bind)}

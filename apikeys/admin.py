@@ -60,7 +60,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Account)
 class AccountAdmin(Kept):
     form = AccountForm
-    fields = ["name", "email", "company", "plan", "requests_per_minute"]
+    fields = ["name", "email", "company", "plan", "requests_per_minute", "retention_days"]
     list_display = ["name", "plan", "limit", "keys", "created_at"]
     search_fields = ["name", "email", "company", "public_id"]
     ordering = ["name"]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -12,6 +13,7 @@ from django.utils import timezone
 from apikeys import keys
 
 DEFAULT_REQUESTS_PER_MINUTE = 60_000
+MOST_RETENTION_DAYS = 36_500
 
 
 class Plan(models.TextChoices):
@@ -49,6 +51,7 @@ class Account(models.Model):
     retention_days = models.PositiveIntegerField(
         null=True,
         blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_RETENTION_DAYS)],
         help_text="Days that events are kept at least; empty for ever. Totals are kept for ever.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -58,6 +61,10 @@ class Account(models.Model):
             models.CheckConstraint(condition=Q(plan__in=Plan.values), name="account_plan_known"),
             models.CheckConstraint(
                 condition=Q(requests_per_minute__gt=0), name="account_limit_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(retention_days__range=(1, MOST_RETENTION_DAYS)),
+                name="account_retention_in_range",
             ),
         ]
 

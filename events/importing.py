@@ -20,7 +20,8 @@ from typing import Any, BinaryIO, cast
 
 from events.ingest import Outcome, id_digest, record_events
 from events.mapping import BadImport, Mapping, read_tags
-from events.schema import FieldError, InvalidEvent, NewEvent, decode_loosely, parse
+from events.rules import FieldError
+from events.schema import InvalidEvent, NewEvent, decode_loosely, parse
 
 BATCH = 5_000
 """Rows that are held in memory, and that one transaction stores."""

@@ -17,7 +17,8 @@ from psycopg.errors import CheckViolation
 
 from events import dimensions, partitions, pricing
 from events.models import NONE, CostSource
-from events.schema import FieldError, InvalidEvent, NewEvent
+from events.rules import FieldError
+from events.schema import InvalidEvent, NewEvent
 
 CREATED = "created"
 DUPLICATE = "duplicate"

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from events.retention import log_from
 from events.roller import CELL_SQL, ENTITY_SQL, LOCK
 from events.rollups import ROLLUPS, added_sql, upsert_sql
-from events.schema import EARLIEST
+from events.rules import EARLIEST
 from events.session_rollup import CALL_SQL, SESSION_STEPS, TURN_SQL
 from events.snapshot import snapshot
 

@@ -8,8 +8,8 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from events import money
+from events.rules import FieldError, cost_of, instant_of, tags_of
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 ErrorText = Annotated[str, Meta(max_length=1000)]
@@ -26,10 +27,8 @@ TagKey = Annotated[str, Meta(min_length=1, max_length=100)]
 Instant = Annotated[
     str, Meta(pattern=r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
 ]
+INSTANT_FAULT = "Expected an RFC 3339 time with its offset, like 2025-01-15T10:30:00Z"
 MAX_TAGS = 50
-MAX_TAG_VALUE = 500
-MAX_AHEAD = timedelta(hours=24)
-EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 
 
 class EventIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -59,25 +58,6 @@ class EventIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 COUNTS = {name for name in EventIn.__struct_fields__ if name.endswith(("_tokens", "_ms"))}
 FIELDS = {field.name: field for field in msgspec.structs.fields(EventIn)}
-
-
-@dataclass(frozen=True, slots=True)
-class FieldError:
-    """One fault of one field; `pointer` is a JSON pointer into the event."""
-
-    pointer: str
-    code: str
-    detail: str
-
-    @classmethod
-    def at(cls, *path: str, code: str, detail: str) -> "FieldError":
-        escaped = (part.replace("~", "~0").replace("/", "~1") for part in path)
-        return cls("".join(f"/{part}" for part in escaped), code, detail)
-
-    def under(self, *path: str) -> dict[str, str]:
-        """As JSON, with the pointer moved below `path`."""
-        pointer = "".join(f"/{part}" for part in path) + self.pointer
-        return {"pointer": pointer, "code": self.code, "detail": self.detail}
 
 
 class InvalidEvent(Exception):
@@ -155,9 +135,9 @@ def parse(item: Any, received_at: datetime, *, strict: bool = True) -> NewEvent:
 def normalise(sent: EventIn, received_at: datetime) -> NewEvent:
     """The rules that one field cannot tell. Raises InvalidEvent with every fault found."""
     errors: list[FieldError] = []
-    timestamp = _instant(sent.timestamp, received_at, errors)
-    cost = _cost(sent.cost_usd, errors)
-    tags = _tags(sent.tags or {}, errors)
+    timestamp = instant_of(sent.timestamp, received_at, errors)
+    cost = cost_of(sent.cost_usd, errors)
+    tags = tags_of(sent.tags or {}, errors)
     _check_tokens(sent, errors)
     _check_entity(sent, errors)
     if errors:
@@ -261,7 +241,8 @@ def _value_errors(name: str, value: Any, type_: Any, strict: bool) -> Iterator[F
     try:
         msgspec.convert(value, type_, strict=strict)
     except msgspec.ValidationError as error:
-        yield FieldError.at(name, code="invalid", detail=f"`{name}`: {error}.")
+        fault = INSTANT_FAULT if "regex" in str(error) else str(error)
+        yield FieldError.at(name, code="invalid", detail=f"`{name}`: {fault}.")
 
 
 def _text_fault(value: Any) -> str | None:
@@ -274,76 +255,6 @@ def _text_fault(value: Any) -> str | None:
     elif isinstance(value, dict):
         return next(filter(None, (_text_fault(v) for pair in value.items() for v in pair)), None)
     return None
-
-
-def _instant(text: str | None, received_at: datetime, errors: list[FieldError]) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        # Python cuts beyond microseconds; rounding could move an event into the next bucket.
-        instant = datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        detail = "`timestamp` is not an RFC 3339 time."
-        errors.append(FieldError.at("timestamp", code="invalid", detail=detail))
-        return None
-    if instant < EARLIEST or instant > received_at + MAX_AHEAD:
-        detail = "`timestamp` must lie between 2015-01-01 and 24 hours from now."
-        errors.append(FieldError.at("timestamp", code="out_of_range", detail=detail))
-    return instant
-
-
-def _cost(sent: Any, errors: list[FieldError]) -> Decimal | None:
-    """`cost_usd` exactly: a number is rounded half-even to 10 places, a string may not need it."""
-    if sent is None:
-        return None
-    fault = None
-    amount = _decimal(sent)
-    if amount is None:
-        fault = "must be a decimal number, as a JSON number or a string"
-    elif not 0 <= amount < money.LIMIT:
-        fault = "must be at least 0 and less than 1000000000"
-    elif (rounded := money.round_reported(amount)) >= money.LIMIT:
-        fault = "must be less than 1000000000"
-    elif isinstance(sent, str) and rounded != amount:
-        fault = "has more than 10 decimal places"
-    if fault:
-        errors.append(FieldError.at("cost_usd", code="invalid", detail=f"`cost_usd` {fault}."))
-        return None
-    return abs(rounded)  # -0.0 is a float's way to say 0
-
-
-def _decimal(sent: Any) -> Decimal | None:
-    if isinstance(sent, str):
-        if not re.fullmatch(r"\d{1,40}(\.\d{1,100})?([eE][+-]?\d{1,3})?", sent, re.ASCII):
-            return None
-    elif isinstance(sent, bool) or not isinstance(sent, int | float | Decimal):
-        return None
-    try:
-        amount = Decimal(sent if not isinstance(sent, float) else repr(sent))
-    except (InvalidOperation, ValueError):
-        return None
-    return amount if amount.is_finite() else None
-
-
-def _tags(sent: dict[str, Any], errors: list[FieldError]) -> dict[str, str]:
-    return {key: _tag(key, value, errors) for key, value in sent.items()}
-
-
-def _tag(key: str, value: Any, errors: list[FieldError]) -> str:
-    """Every value is stored as the text that JSON would show: true → "true", 3 → "3"."""
-    fault = None
-    text = ""
-    if isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, str | int | float | Decimal):
-        text = str(value)
-    else:
-        fault = "must be a string, a number or a boolean"
-    if len(text) > MAX_TAG_VALUE:
-        fault = f"is longer than {MAX_TAG_VALUE} characters"
-    if fault:
-        errors.append(FieldError.at("tags", key, code="invalid", detail=f"Tag `{key}` {fault}."))
-    return text
 
 
 def _check_tokens(sent: EventIn, errors: list[FieldError]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from events.roller import roll_up
 from tests import oracle, population
 from tests.conftest import Api, new_api
 from tests.oracle import Fact, Number, Row
@@ -17,6 +18,7 @@ from tests.oracle import Fact, Number, Row
 QUESTIONS_EACH = 130
 BATCH = 400
 YEAR = {"start_date": "2024-12-01", "end_date": "2026-01-31"}
+COUNTS = {"accepted": 0, "duplicates": 0, "conflicts": 0, "rejected": 0, "results": []}
 ADDITIVE = (
     *("total_cost", "total_events", "total_input_tokens", "total_output_tokens"),
     *("failed_events", "unpriced_events", "total_reasoning_tokens"),
@@ -35,7 +37,10 @@ class Tenant:
     def send(self, events: list[Row], again: list[Row]) -> None:
         """Send new events together with some that were sent before."""
         answer = self.api.post("/v1/events", {"events": events + again}).json()
-        assert (answer["accepted"], answer["duplicates"]) == (len(events), len(again)), answer
+        assert answer | {"results": []} == COUNTS | {
+            "accepted": len(events),
+            "duplicates": len(again),
+        }
         self.sent += events
         self.facts = oracle.facts(self.sent)
 
@@ -71,13 +76,20 @@ def asked(endpoint: str, question: Row) -> str:
 
 @cache
 def tenants(kind: int) -> list[Tenant]:
-    """Two accounts with different events of the same ids, names and times."""
+    """Two accounts with different events of the same ids and names; half are rolled up."""
     both = [Tenant(), Tenant()]
-    for tenant, letter in zip(both, "ab", strict=True):
-        events = population.events(population.KINDS[kind], f"{kind} {letter}")
-        for start in range(0, len(events), BATCH):
-            tenant.send(events[start : start + BATCH], again=tenant.sent[::37])
+    events = [population.events(population.KINDS[kind], f"{kind} {letter}") for letter in "ab"]
+    for start in range(0, len(events[0]), BATCH):
+        for tenant, own in zip(both, events, strict=True):
+            tenant.send(own[start : start + BATCH], again=tenant.sent[::37])
+        if start < len(events[0]) / 2:
+            roll_up_all()
     return both
+
+
+def roll_up_all() -> None:
+    while roll_up():
+        pass
 
 
 @pytest.mark.parametrize("number", range(QUESTIONS_EACH))
@@ -89,7 +101,7 @@ def test_answer_equals_the_oracle(kind, number):
 
 
 def test_answers_equal_the_oracle_while_events_arrive():
-    """Batches in random order, each with duplicates of earlier ones; questions after each."""
+    """Batches with duplicates of earlier ones, rolled up now and then; questions after each."""
     random = Random("arrivals")
     tenant = Tenant()
     events = population.events(population.KINDS[0], "arrivals")
@@ -97,6 +109,8 @@ def test_answers_equal_the_oracle_while_events_arrive():
         size = random.choice([1, 3, 200, 400])
         batch, events = events[:size], events[size:]
         tenant.send(batch, again=random.sample(tenant.sent, len(tenant.sent) // 10))
+        if random.random() < 0.5:
+            roll_up_all()
         for _ in range(3):
             tenant.check(*population.question(tenant.sent, random))
 

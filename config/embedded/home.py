@@ -40,8 +40,9 @@ class Home:
             self.sockets.rmdir()
 
     def _sockets(self) -> Path:
-        """The folder of the socket: a short one elsewhere if the path would get too long."""
-        if len(os.fsencode(self.root / SOCKET_LOCK)) <= _LONGEST_SOCKET_PATH:
+        """The folder of the socket: a plain one elsewhere if the path of this one does not do."""
+        short = len(os.fsencode(self.root / SOCKET_LOCK)) <= _LONGEST_SOCKET_PATH
+        if short and not set(str(self.root)) & set(',"'):  # they separate and quote such paths
             return self.root
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
         # Not TMPDIR: all processes must find the same folder, whatever their environment.

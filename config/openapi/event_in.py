@@ -3,7 +3,8 @@
 import msgspec
 
 from config.openapi.shapes import Schema, nullable, said
-from events.schema import MAX_TAG_VALUE, EventIn
+from events.rules import MAX_TAG_VALUE
+from events.schema import EventIn
 
 NO_NUL = r"^[^\u0000]*$"
 

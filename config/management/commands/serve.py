@@ -9,16 +9,17 @@ import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
-from django.db.backends.postgresql.base import DatabaseWrapper
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+
+from config.pools import disconnect
 
 # Above that many processes the database is what is busy.
 _MOST_PROCESSES = 8
@@ -75,12 +76,6 @@ def migrate(verbosity: int = 1) -> None:
             call_command("migrate", interactive=False, verbosity=verbosity)
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
-
-
-def disconnect() -> None:
-    """Close all connections, before a fork: a pool's threads and sockets do not survive it."""
-    connection.close()
-    cast(DatabaseWrapper, connection).close_pool()
 
 
 class Worker:

@@ -14,7 +14,7 @@ from events.importing import Row, check, read_rows, record_rows
 from events.ingest import CONFLICT, CREATED, DUPLICATE, REJECTED
 from events.management.progress import Progress
 from events.mapping import BadImport, Mapping
-from events.schema import FieldError
+from events.rules import FieldError
 
 HELP = """\
 Import events from CSV and JSON Lines files (.csv .jsonl .ndjson .json, each also .gz, in UTF-8).

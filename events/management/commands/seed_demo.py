@@ -17,7 +17,8 @@ from events.demo_data import Plan
 from events.ingest import CONFLICT, CREATED, DUPLICATE, record_events
 from events.management.progress import Progress
 from events.models import Entity
-from events.schema import EARLIEST, NewEvent, normalise
+from events.rules import EARLIEST
+from events.schema import NewEvent, normalise
 
 BATCH = 5_000  # events in memory, and in a transaction
 EVENTS = 100_000

@@ -1,0 +1,83 @@
+"""Conditions of the read path's SQL: whose facts, when, which. Values are only parameters."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connection
+
+from analytics.planner import Span
+from analytics.query import Filters
+
+
+class Bind(dict[str, Any]):
+    """The parameters of a statement under construction."""
+
+    def __call__(self, value: Any) -> str:
+        """Keep `value` and give its placeholder."""
+        name = f"p{len(self)}"
+        self[name] = value
+        return f"%({name})s"
+
+
+def run(sql: str, bind: Bind) -> list[tuple[Any, ...]]:
+    """All rows of a statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, bind)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def pending(account_id: int, bind: Bind) -> str:
+    """The condition on the log for the tail: the events that no rollup holds yet.
+
+    By an array, so that the index on batch_id is used whatever the statistics say.
+    """
+    batches = f"SELECT id FROM events_pendingbatch WHERE account_id = {bind(account_id)}"
+    return f"fact.batch_id = ANY(ARRAY({batches}))"
+
+
+def within(column: str, spans: Iterable[Span], bind: Bind) -> str:
+    """The condition that `column` lies in one of the spans."""
+    spans = list(spans)
+    if len(spans) == 1:
+        ((since, until),) = spans
+        return f"{column} >= {bind(since)} AND {column} < {bind(until)}"
+    starts, ends = ([span[side] for span in spans] for side in (0, 1))
+    found = f"width_bucket({column}, {bind(starts)}::timestamptz[])"
+    # The outer bounds let partitions be left out; the array finds the span in log n.
+    return (
+        f"{column} >= {bind(starts[0])} AND {column} < {bind(ends[-1])}"
+        f" AND {column} < ({bind(ends)}::timestamptz[])[{found}]"
+    )
+
+
+def entity_conditions(account_id: int, filters: Filters, bind: Bind) -> list[str]:
+    """The conditions on `fact.entity_id`."""
+    wanted = {"entity_type": filters.entity_type, "entity_id": filters.entity_id}
+    return _among("entity_id", "events_entity", account_id, wanted, bind)
+
+
+def call_conditions(account_id: int, filters: Filters, bind: Bind) -> list[str]:
+    """The conditions on `fact.model_id` and `fact.tag_set_id`: what a single call was."""
+    wanted = {"model": filters.model, "provider": filters.provider}
+    conditions = _among("model_id", "events_llmmodel", account_id, wanted, bind)
+    if filters.tags:
+        tags = " AND ".join(
+            f"tags @> jsonb_build_object({bind(key)}::text, {bind(value)}::text)"
+            for key, value in filters.tags
+        )
+        account = f"account_id = {bind(account_id)}"
+        conditions.append(
+            f"fact.tag_set_id IN (SELECT id FROM events_tagset WHERE {account} AND {tags})"
+        )
+    return conditions
+
+
+def _among(
+    column: str, table: str, account_id: int, wanted: dict[str, str | None], bind: Bind
+) -> list[str]:
+    same = [f"{name} = {bind(value)}" for name, value in wanted.items() if value is not None]
+    if not same:
+        return []
+    conditions = " AND ".join([f"account_id = {bind(account_id)}", *same])
+    return [f"fact.{column} IN (SELECT id FROM {table} WHERE {conditions})"]
