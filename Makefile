@@ -21,8 +21,8 @@ lint: $(VENV)/dev.stamp
 	$(PYTHON) -m ruff check .
 	COSTPRISM_DATA_DIR=var/test $(PYTHON) -m mypy
 
-bench: $(VENV)/dev.stamp
-	for script in benchmarks/*.py; do $(PYTHON) "$$script" || exit 1; done
+bench: $(VENV)/bench.stamp
+	$(PYTHON) -m benchmarks $(ARGS)
 
 format: $(VENV)/dev.stamp
 	$(PYTHON) -m ruff format .
@@ -37,6 +37,7 @@ COMPILE := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_INDEX_URL PIP_CON
 requirements: $(VENV)/dev.stamp
 	$(COMPILE) --output-file requirements.txt pyproject.toml
 	$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	$(COMPILE) --extra bench --constraint requirements.txt --output-file requirements-bench.txt pyproject.toml
 
 # Not var/: that is data.
 clean:
@@ -44,13 +45,11 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/run.stamp: requirements.txt $(PYTHON)
-	@echo "Installing requirements.txt into $(VENV)"
-	@$(PYTHON) -m pip install --quiet --require-hashes -r requirements.txt
-	@touch $@
-
 $(VENV)/dev.stamp: requirements-dev.txt $(PYTHON)
-	@echo "Installing requirements-dev.txt into $(VENV)"
-	@$(PYTHON) -m pip install --quiet --require-hashes -r requirements-dev.txt
+$(VENV)/bench.stamp: requirements-bench.txt $(PYTHON)
+$(VENV)/%.stamp:
+	@echo "Installing $(filter %.txt,$^) into $(VENV)"
+	@$(PYTHON) -m pip install --quiet --require-hashes -r $(filter %.txt,$^)
 	@touch $@
 
 # Tried out, not looked up: a name on the PATH may be a stub, or a Python without venv.

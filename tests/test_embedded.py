@@ -282,47 +282,6 @@ def test_as_root_nothing_but_the_cluster_changes_hands(server: Server) -> None:
     assert server.home.root.stat().st_mode & 0o777 == 0o700
 
 
-def run(script: str, **environment: str) -> str:
-    """What a fresh Python with our settings prints."""
-    setup = "import django; django.setup()\nfrom django.db import connection\n"
-    command = [sys.executable, "-c", setup + script]
-    clean = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    environment = {**clean, "DJANGO_SETTINGS_MODULE": "config.settings", **environment}
-    done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, check=True)
-    return done.stdout.decode()
-
-
-def test_django_starts_the_server_with_its_first_connection(made: Path, folder: Path) -> None:
-    subprocess.run(["cp", "-a", made, folder], check=True)
-    script = """
-from pathlib import Path
-from django.conf import settings
-print((Path(settings.DATA_DIR) / "postgres" / "data" / "postmaster.pid").exists())
-with connection.cursor() as cursor:
-    cursor.execute("SELECT current_database(), current_user")
-    print(*cursor.fetchone())
-"""
-    assert run(script, COSTPRISM_DATA_DIR=str(folder)) == "False\ncostprism costprism\n"
-    assert processes(folder) == []
-
-
-def test_with_a_database_of_ones_own_none_of_it_is_imported(folder: Path) -> None:
-    script = """
-import sys
-connection.vendor
-print([name for name in sys.modules if name.startswith("config.embedded")])
-"""
-    printed = run(
-        script,
-        COSTPRISM_DATA_DIR=str(folder),
-        DATABASE_URL="postgres://somebody@localhost/costs",
-        SECRET_KEY="abcde" * 10,
-        ALLOWED_HOSTS="localhost",
-    )
-    assert printed == "[]\n"
-    assert not folder.exists()
-
-
 def test_home_of_two_folders_differs() -> None:
     long = "/x" * 60
     assert Home(Path(long + "a")).sockets != Home(Path(long + "b")).sockets

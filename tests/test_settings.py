@@ -17,13 +17,17 @@ OWN = {
 NAMES = (*OWN, "SECRET_KEY_FALLBACKS", "CSRF_TRUSTED_ORIGINS", "DEBUG", "BEHIND_TLS_PROXY")
 
 
+def environment(**variables: str) -> dict[str, str]:
+    """The environment, with none of our variables set but these."""
+    ours = (*NAMES, "LOG_LEVEL", "COSTPRISM_DATA_DIR", "DJANGO_SETTINGS_MODULE")
+    return {name: value for name, value in os.environ.items() if name not in ours} | variables
+
+
 def start(folder: Path, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a statement after reading the settings, with nothing but these variables set."""
-    ours = (*NAMES, "LOG_LEVEL", "COSTPRISM_DATA_DIR", "DJANGO_SETTINGS_MODULE")
-    clean = {name: value for name, value in os.environ.items() if name not in ours}
-    environment = {**clean, "COSTPRISM_DATA_DIR": str(folder), **variables}
     command = [sys.executable, "-c", f"from config import settings\n{script}"]
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+    given = environment(**{"COSTPRISM_DATA_DIR": str(folder), **variables})
+    return subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True)
 
 
 def value(folder: Path, expression: str, **variables: str) -> str:
@@ -78,6 +82,27 @@ def test_database_of_ones_own(tmp_path: Path) -> None:
     ), done.stderr
     assert value(folder, "settings.ALLOWED_HOSTS", **OWN) == "['costs.example.com', '.example.org']"
     assert not folder.exists()
+
+
+def test_database_of_ones_own_leaves_the_embedded_one_alone(tmp_path: Path) -> None:
+    script = "import os, sys\nos.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'"
+    script += "\nimport django\ndjango.setup()\nfrom django.db import connection"
+    script += "\nprint(connection.vendor, 'config.embedded.base' in sys.modules)"
+    assert start(tmp_path, script, **OWN).stdout == "postgresql False\n"
+    assert start(tmp_path, script).stdout == "postgresql True\n"
+    assert not (tmp_path / "postgres").exists()  # no connection, no server
+
+
+def test_embedded_server_starts_with_the_first_connection(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "showmigrations", "sessions"],
+        cwd=PROJECT,
+        env=environment(COSTPRISM_DATA_DIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "sessions\n [ ] 0001_initial\n", done.stderr
+    assert "ready to accept connections" in (tmp_path / "postgres" / "server.log").read_text()
 
 
 def test_behind_a_proxy_that_speaks_tls(tmp_path: Path) -> None:

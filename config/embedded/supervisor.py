@@ -36,6 +36,12 @@ class Supervisor:
         for kind in (signal.SIGTERM, signal.SIGINT):
             signal.signal(kind, self._on_signal)
         self.home.make()  # the last one, while stopping, may have cleared what our user made
+        try:
+            return self._serve()
+        finally:
+            self.home.clear()
+
+    def _serve(self) -> int:
         if not self.home.data.exists():
             postgres.initialise(self.home)
         while not self.stopping and not self._deserted():
@@ -45,7 +51,6 @@ class Supervisor:
                 self._start()
             time.sleep(_TICK)
         self._stop()
-        self.home.clear()
         return 0
 
     def _deserted(self) -> bool:

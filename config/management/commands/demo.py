@@ -3,17 +3,18 @@
 import secrets
 from argparse import ArgumentParser
 from datetime import date, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
-from django.db import connection, transaction
-from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db import transaction
 from django.utils import timezone
 
+from apikeys.management.database import migrate
 from apikeys.models import Account, APIKey, issue_key
-from config.management.commands.serve import listen, migrate
+from config.management.commands.serve import listen
+from config.pools import disconnect
 from events.models import Event
 
 HOST = "127.0.0.1"
@@ -67,8 +68,7 @@ class Command(BaseCommand):
         migrate(verbosity=0)
         self._load(options["events"])
         self._say(welcome(f"http://{HOST}:{port}", new_key(now), new_password(), now.date()))
-        connection.close()
-        cast(DatabaseWrapper, connection).close_pool()  # it would not survive the fork of `serve`
+        disconnect()  # a pool would not survive the fork of `serve`
         call_command("serve", host=HOST, port=port)
 
     def _load(self, events: int) -> None:

@@ -12,18 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.core.wsgi import get_wsgi_application
-from django.db import connection
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
+from apikeys.management.database import migrate
 from config.pools import disconnect
 
 # Above that many processes the database is what is busy.
 _MOST_PROCESSES = 8
-_MIGRATION_LOCK = 0x636F7374  # an advisory lock, "cost"
 # Web processes show there that they live; on a busy disk that could take too long.
 _MEMORY = "/dev/shm"  # noqa: S108
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -41,9 +39,19 @@ class Command(BaseCommand):
         processes = min(_cores(), _MOST_PROCESSES)
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
         parser.add_argument("--port", type=int, default=8000, help="0 takes any free port")
-        parser.add_argument("--processes", type=positive, default=processes, metavar="N")
-        parser.add_argument("--threads", type=positive, default=4, metavar="N", help="a process")
-        parser.add_argument("--no-worker", action="store_true", help="it runs elsewhere")
+        parser.add_argument(
+            "--processes",
+            type=positive,
+            default=processes,
+            metavar="N",
+            help="default: %(default)s",
+        )
+        parser.add_argument(
+            "--threads", type=positive, default=4, metavar="N", help="a process; default: 4"
+        )
+        parser.add_argument(
+            "--no-worker", action="store_true", help="do not run `manage.py worker` beside it"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until told to stop. Raises CommandError if the address is taken; else exits."""
@@ -55,7 +63,7 @@ class Command(BaseCommand):
         worker = Worker(wanted=not options["no_worker"])
         host, port = listener.getsockname()[:2]
         ready = f"Costprism is ready at http://{f'[{host}]' if ':' in host else host}:{port}"
-        Supervisor(WebServer(listener, options), worker, ready).run()
+        Parent(WebServer(listener, options), worker, ready).run()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -65,17 +73,6 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address, family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         raise CommandError(f"cannot listen on {host}:{port}: {error}") from error
-
-
-def migrate(verbosity: int = 1) -> None:
-    """Bring the database up to date, one process at a time."""
-    with connection.cursor() as cursor:
-        # Two that start together would both create the first table, and one would fail.
-        cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
-        try:
-            call_command("migrate", interactive=False, verbosity=verbosity)
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
 
 
 class Worker:
@@ -156,7 +153,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         return get_wsgi_application()
 
 
-class Supervisor(Arbiter):  # type: ignore[misc]
+class Parent(Arbiter):  # type: ignore[misc]
     """Gunicorn's parent process, which looks after the background worker too.
 
     Both in its one loop: a thread of ours beside it would be lost, or hang, in every fork.
@@ -213,7 +210,7 @@ class Supervisor(Arbiter):  # type: ignore[misc]
         self._worker.forget()
 
 
-def _forget_worker(arbiter: Supervisor, worker: Any) -> None:
+def _forget_worker(arbiter: Parent, worker: Any) -> None:
     arbiter.forget_worker()
 
 
