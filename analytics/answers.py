@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
 from analytics import sessions
@@ -12,6 +12,7 @@ from analytics.params import UTC_ZONE
 from analytics.periods import INTERVALS, Bucket, Period, buckets
 from analytics.query import Query
 from analytics.sql import NOTHING, Group, Measures, groups, names_of, totals
+from events.money import OneDecimal, one_decimal
 
 Row = dict[str, Any]
 
@@ -126,12 +127,9 @@ def comparison_rows(body: Row) -> Iterable[Row]:
         }
 
 
-def percent(part: Decimal | int, whole: Decimal | int) -> float | None:
+def percent(part: Decimal | int, whole: Decimal | int) -> OneDecimal | None:
     """`part` in percent of `whole`, one decimal, half up (away from 0); None of 0."""
-    if whole == 0:
-        return None
-    exact = Decimal(part) * 100 / Decimal(whole)
-    return float(exact.quantize(Decimal("0.1"), ROUND_HALF_UP))
+    return one_decimal(Decimal(part) * 100 / Decimal(whole)) if whole else None
 
 
 def _compared(period: Period, total: Measures) -> Row:
@@ -182,7 +180,6 @@ def _offset_time(moment: datetime) -> str:
 ANOMALY_KEYS = [
     "id",
     "detected_at",
-    "date",
     "entity_type",
     "entity_id",
     "type",
@@ -211,7 +208,6 @@ def anomaly_rows(account_id: int, asked: Row) -> Iterator[Row]:
         values = (
             anomaly.public_id,
             anomaly.detected_at,
-            anomaly.date,
             entity and entity.entity_type,
             entity and entity.entity_id,
             anomaly.type,

@@ -8,6 +8,7 @@ from analytics.periods import Period
 from analytics.query import Filters, Query
 from analytics.sql import totals
 from events.filters import EventFilter, asked_span
+from events.retention import log_from
 from events.rules import EARLIEST
 from events.views import EventsView
 
@@ -23,10 +24,14 @@ class CountedEventsView(EventsView):
         if asked["session_id"] is not None:
             return super().total(filters)
         since, until = asked_span(asked)
-        period = Period.between(since or EARLIEST, until or FOR_EVER)
+        begins = log_from() or EARLIEST
+        period = Period.between(max(since or EARLIEST, begins), until or FOR_EVER)
+        # Before the log begins rollups know more than can be listed: only late events are there.
+        late = int(filters.qs.filter(timestamp__lt=begins).count()) if begins > EARLIEST else 0
         if period.since >= period.until:
-            return 0
+            return late
         query = Query(account_id=self.account.pk, period=period, filters=Filters.of(asked))
         found = totals(query)
         succeeded = found.events - found.failed_events
-        return {None: found.events, True: succeeded, False: found.failed_events}[asked["success"]]
+        counts = {None: found.events, True: succeeded, False: found.failed_events}
+        return late + counts[asked["success"]]

@@ -1,5 +1,6 @@
 """The parameters of the analytics endpoints."""
 
+from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -8,8 +9,10 @@ from rest_framework import serializers
 from analytics.models import AnomalyStatus, AnomalyType
 from analytics.periods import INTERVALS, Period
 from analytics.query import is_dimension
+from apikeys.params import Checked, Fault, fault
 from events.params import (
     MAX_OFFSET,
+    CountField,
     DayField,
     NameField,
     Params,
@@ -20,6 +23,18 @@ from events.params import (
 
 MAX_HOURLY_DAYS = 92
 UTC_ZONE = ZoneInfo("UTC")
+COMPARED = ("period1", "period2")
+
+
+def out_of_order(good: Checked, start: str, end: str) -> Iterator[Fault]:
+    """A fault if the day `start` lies after the day `end`."""
+    if {start, end} <= good.keys() and good[start] > good[end]:
+        yield fault(start, "out_of_order", f"`{start}` lies after `{end}`.")
+
+
+def period_of(good: Checked, start: str, end: str) -> Period:
+    """The days from `start` to `end` in the time zone asked for."""
+    return Period.of_days(good[start], good[end], good["timezone"])
 
 
 class PeriodParams(Params):
@@ -29,13 +44,11 @@ class PeriodParams(Params):
     end_date = DayField(help_text="Last day, included, YYYY-MM-DD.")
     timezone = ZoneField(default=UTC_ZONE, help_text="IANA name; days are days there.")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["start_date"] > attrs["end_date"]:
-            raise serializers.ValidationError(
-                {"start_date": "`start_date` lies after `end_date`."}, code="out_of_order"
-            )
-        attrs["period"] = Period.of_days(attrs["start_date"], attrs["end_date"], attrs["timezone"])
-        return attrs
+    def faults_between(self, good: Checked) -> Iterator[Fault]:
+        yield from out_of_order(good, "start_date", "end_date")
+
+    def complete(self, good: Checked) -> Checked:
+        return good | {"period": period_of(good, "start_date", "end_date")}
 
 
 class FilterParams(Params):
@@ -72,21 +85,19 @@ class GroupByField(NameField):
 
 class CostsParams(PeriodParams, FilterParams):
     group_by = GroupByField(required=False, help_text="One or several, comma-separated.")
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_OFFSET)
-    offset = serializers.IntegerField(default=0, min_value=0, max_value=MAX_OFFSET)
+    limit = CountField(required=False, min_value=1, max_value=MAX_OFFSET)
+    offset = CountField(default=0, min_value=0, max_value=MAX_OFFSET)
 
 
 class TimeseriesParams(PeriodParams, FilterParams):
     interval = serializers.ChoiceField(choices=INTERVALS, default="day")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs = super().validate(attrs)
-        if attrs["interval"] == "hour" and attrs["period"].days > MAX_HOURLY_DAYS:
-            raise serializers.ValidationError(
-                {"interval": f"Hours are answered for at most {MAX_HOURLY_DAYS} days."},
-                code="out_of_range",
-            )
-        return attrs
+    def faults_between(self, good: Checked) -> Iterator[Fault]:
+        yield from super().faults_between(good)
+        is_hourly = good.get("interval") == "hour" and {"start_date", "end_date"} <= good.keys()
+        if is_hourly and (good["end_date"] - good["start_date"]).days >= MAX_HOURLY_DAYS:
+            detail = f"Hours are answered for at most {MAX_HOURLY_DAYS} days."
+            yield fault("interval", "out_of_range", detail)
 
 
 class ModelsParams(PeriodParams, FilterParams):
@@ -94,13 +105,13 @@ class ModelsParams(PeriodParams, FilterParams):
 
 
 class TopEntitiesParams(PeriodParams, FilterParams):
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=100)
+    limit = CountField(required=False, min_value=1, max_value=100)
     order = serializers.ChoiceField(choices=["desc", "asc"], default="desc")
 
 
 class SessionsParams(PeriodParams, FilterParams):
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=1000)
-    offset = serializers.IntegerField(default=0, min_value=0, max_value=MAX_OFFSET)
+    limit = CountField(required=False, min_value=1, max_value=1000)
+    offset = CountField(default=0, min_value=0, max_value=MAX_OFFSET)
 
 
 class CompareParams(FilterParams):
@@ -112,16 +123,12 @@ class CompareParams(FilterParams):
     period2_end = DayField()
     timezone = ZoneField(default=UTC_ZONE)
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        faults = {}
-        for name in ("period1", "period2"):
-            start, end = attrs[f"{name}_start"], attrs[f"{name}_end"]
-            attrs[name] = Period.of_days(start, end, attrs["timezone"])
-            if start > end:
-                faults[f"{name}_start"] = f"`{name}_start` lies after `{name}_end`."
-        if faults:
-            raise serializers.ValidationError(faults, code="out_of_order")
-        return attrs
+    def faults_between(self, good: Checked) -> Iterator[Fault]:
+        for name in COMPARED:
+            yield from out_of_order(good, f"{name}_start", f"{name}_end")
+
+    def complete(self, good: Checked) -> Checked:
+        return good | {name: period_of(good, f"{name}_start", f"{name}_end") for name in COMPARED}
 
 
 class AnomaliesParams(PeriodParams):

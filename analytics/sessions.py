@@ -23,6 +23,7 @@ from analytics.conditions import (
 )
 from analytics.planner import plan_from
 from analytics.query import Query
+from events.money import OneDecimal, one_decimal
 from events.rollups import Grain, Rollup
 
 STARTS = Rollup("session_start", Grain.DAY, ("entity_id",))
@@ -80,17 +81,16 @@ class Summary:
     unpriced_events: int
 
     @property
-    def avg_turns(self) -> float | None:
+    def avg_turns(self) -> OneDecimal | None:
         """One decimal, half up; None over no sessions."""
-        return float(self._average(self.turns, "0.1")) if self.sessions else None
+        return one_decimal(Decimal(self.turns) / self.sessions) if self.sessions else None
 
     @property
     def avg_cost(self) -> Decimal | None:
         """USD, four decimals, half up; None over no sessions."""
-        return self._average(self.cost, "0.0001") if self.sessions else None
-
-    def _average(self, total: int | Decimal, quantum: str) -> Decimal:
-        return (Decimal(total) / self.sessions).quantize(Decimal(quantum), ROUND_HALF_UP)
+        if not self.sessions:
+            return None
+        return (self.cost / self.sessions).quantize(Decimal("0.0001"), ROUND_HALF_UP)
 
 
 def sessions(query: Query) -> Iterator[Session]:

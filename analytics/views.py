@@ -10,13 +10,12 @@ from rest_framework.response import Response
 from analytics import answers, params
 from analytics.query import Filters, Query
 from analytics.sessions import Session
-from apikeys.params import read_params
+from apikeys.params import Checked, read_params
 from apikeys.views import AccountView
 from events.export import csv_response
 from events.params import Params
 from events.snapshot import snapshot
 
-Checked = dict[str, Any]
 DEFAULT_TOP = 10
 DEFAULT_SESSIONS = 100
 

@@ -4,16 +4,33 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.fields import SkipField, empty
 from rest_framework.request import Request
 
 from apikeys.problems import Problem
 
+Checked = dict[str, Any]
+Fault = dict[str, str]
+
 
 class Address(serializers.Serializer[Any]):
-    """The parameters of an address; this one has none."""
+    """The parameters of an address; this one has none.
+
+    Fields are read one by one, not by is_valid(), so that what is wrong between two parameters is
+    told together with what is wrong with a third.
+    """
+
+    def faults_between(self, good: Checked) -> Iterator[Fault]:
+        """What is wrong between parameters; `good` holds those that are right by themselves."""
+        yield from ()
+
+    def complete(self, good: Checked) -> Checked:
+        """The parameters with what follows from them, once all are right."""
+        return good
 
 
-def read_params(kind: type[Address], request: Request) -> dict[str, Any]:
+def read_params(kind: type[Address], request: Request) -> Checked:
     """The request's parameters, checked. Raises Problem 400 that lists every fault."""
     checked, faults = check_params(kind, request)
     refuse(faults)
@@ -22,17 +39,20 @@ def read_params(kind: type[Address], request: Request) -> dict[str, Any]:
 
 def check_params(
     kind: type[Address], request: Request, also: Iterable[str] = ()
-) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """The parameters that are good, and every fault. `also` names parameters read elsewhere."""
-    params = kind(data=request.query_params.dict())
-    faults = [*_unknown(request, {*params.fields, *also}), *_repeated(request)]
-    if params.is_valid():
-        return params.validated_data, faults
-    return {}, faults + [
-        fault(name, error.code, str(error))
-        for name, errors in params.errors.items()
-        for error in errors
-    ]
+) -> tuple[Checked, list[Fault]]:
+    """The parameters, and every fault in them. `also` names parameters read elsewhere."""
+    address = kind()
+    faults = [*_unknown(request, {*address.fields, *also}), *_repeated(request)]
+    good: Checked = {}
+    for name, field in address.fields.items():
+        try:
+            good[name] = field.run_validation(request.query_params.get(name, empty))
+        except SkipField:  # left out, and may be
+            pass
+        except serializers.ValidationError as error:
+            faults.append(fault(name, *code_and_detail(error)))
+    faults += address.faults_between(good)
+    return good if faults else address.complete(good), faults
 
 
 def refuse(faults: list[dict[str, str]]) -> None:
@@ -40,6 +60,14 @@ def refuse(faults: list[dict[str, str]]) -> None:
     if faults:
         names = ", ".join(dict.fromkeys(f"`{fault['parameter']}`" for fault in faults))
         raise Problem(400, f"Bad parameters: {names}.", errors=faults)
+
+
+def code_and_detail(error: serializers.ValidationError) -> tuple[str, str]:
+    """What a field has to say: the first of its faults."""
+    assert isinstance(error.detail, list)
+    first = error.detail[0]
+    assert isinstance(first, ErrorDetail)
+    return first.code or "invalid", str(first)
 
 
 def fault(parameter: str, code: str, detail: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any
 
+import psycopg
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -24,7 +25,10 @@ RETRY_SECONDS = 5
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 ENVELOPE_PREFIX = "/api/v2/"
 HTML_PREFIX = "/admin/"
-DATABASE_ERRORS = (OperationalError, InterfaceError, PoolTimeout)
+DATABASE_ERRORS = (
+    *(OperationalError, InterfaceError, PoolTimeout),
+    *(psycopg.OperationalError, psycopg.InterfaceError),  # what Django does not translate
+)
 
 
 def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:

@@ -1,7 +1,14 @@
 """Every address of the product."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, include, path
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, URLResolver, include, path, register_converter
+from django.urls.converters import StringConverter
+from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
@@ -16,10 +23,38 @@ from analytics.views import (
     TimeseriesView,
     TopEntitiesView,
 )
+from apikeys.problems import Problem
 from apikeys.views import MeView
+from config.errors import error_response
 from config.health import healthz, readyz
 from config.openapi.views import schema
 from events.views import EventView
+
+
+class EventId(StringConverter):
+    """Any text, also with slashes and line breaks."""
+
+    regex = "(?s:.+)"
+
+
+register_converter(EventId, "event_id")
+
+View = Callable[..., HttpResponseBase]
+
+
+def read_only(view: View) -> View:
+    """`view` for GET and HEAD. Others get a 405 as JSON, not Django's page about CSRF."""
+
+    @csrf_exempt
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method in {"GET", "HEAD"}:
+            return view(request, *args, **kwargs)
+        detail = f"Method {request.method} is not allowed."
+        return error_response(request, Problem(405, detail), {"Allow": "GET, HEAD"})
+
+    return checked
+
 
 analytics: list[URLPattern] = [
     path("costs", CostsView.as_view()),
@@ -34,19 +69,19 @@ analytics: list[URLPattern] = [
 v1: list[URLPattern | URLResolver] = [
     path("me", MeView.as_view()),
     path("events", CountedEventsView.as_view()),
-    path("events/<path:event_id>", EventView.as_view()),
+    path("events/<event_id:event_id>", EventView.as_view()),
     path("entities", EntitiesView.as_view()),
     path("analytics/", include(analytics)),
 ]
 
 urlpatterns = [
     path("v1/", include(v1)),
-    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin", read_only(RedirectView.as_view(url="/admin/"))),
     path("admin/", admin.site.urls),
-    path("schema", schema, name="schema"),
-    path("docs", SpectacularSwaggerView.as_view()),
-    path("healthz", healthz),
-    path("readyz", readyz),
+    path("schema", read_only(schema), name="schema"),
+    path("docs", read_only(SpectacularSwaggerView.as_view())),
+    path("healthz", read_only(healthz)),
+    path("readyz", read_only(readyz)),
 ]
 
 handler400 = "config.errors.bad_request"

@@ -11,11 +11,14 @@ import msgspec
 from django.http import HttpRequest
 
 from apikeys.problems import Problem
-from events.schema import InvalidEvent, NewEvent, decode_loosely, parse, parse_json
+from events.rules import FieldError
+from events.schema import MALFORMED, InvalidEvent, NewEvent, decode_loosely, parse, parse_json
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_EVENTS = 10_000
 NDJSON = "application/x-ndjson"
+NO_EVENT = "Send one event or an object with `events`."
+BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +35,19 @@ class _Batch(msgspec.Struct, forbid_unknown_fields=True):
 
 def read_body(request: HttpRequest, received_at: datetime) -> Body:
     """The events of a request. Raises Problem 400, 413, 415 or 422 where there are none."""
-    raw = _unpack(request, _read(request))
+    raw = _unpack(request, _read(request)).removeprefix(BOM)
     if request.content_type == NDJSON:
         lines = [line for line in raw.split(b"\n") if line.strip()]
         return _batch([_item(line, received_at) for line in _bounded(lines)])
     try:
+        raw.decode()  # strings are not looked at before their own event is
         is_batch = "events" in msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         if is_batch:
             events = msgspec.json.decode(raw, type=_Batch).events
-            return _batch([_item(event, received_at) for event in _bounded(events)])
+            return _batch([_json_item(event, received_at) for event in _bounded(events)])
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return _read_loosely(raw, received_at)
-    return Body([_item(raw, received_at)], is_batch=False)
+    return Body([_json_item(raw, received_at)], is_batch=False)
 
 
 def _read_loosely(raw: bytes, received_at: datetime) -> Body:
@@ -53,14 +57,14 @@ def _read_loosely(raw: bytes, received_at: datetime) -> Body:
     except ValueError as error:
         raise Problem(400, f"The body is not JSON: {error}.") from error
     if not isinstance(sent, dict):
-        raise _unprocessable("", "invalid", "Send one event or an object with `events`.")
+        raise _unprocessable(FieldError("", "invalid", NO_EVENT))
     if "events" not in sent:
         return Body([_checked(sent, received_at)], is_batch=False)
     if unknown := sorted(sent.keys() - {"events"}):
         detail = f"Beside `events` nothing may be sent: `{'`, `'.join(unknown)}`."
-        raise _unprocessable(f"/{unknown[0]}", "unknown_field", detail)
+        raise _unprocessable(FieldError.at(unknown[0], code="unknown_field", detail=detail))
     if not isinstance(sent["events"], list):
-        raise _unprocessable("/events", "invalid", "`events` must be a list.")
+        raise _unprocessable(FieldError("/events", "invalid", "`events` must be a list."))
     return _batch([_checked(item, received_at) for item in _bounded(sent["events"])])
 
 
@@ -75,6 +79,14 @@ def _item(raw: bytes | msgspec.Raw, received_at: datetime) -> NewEvent | Invalid
         return invalid
 
 
+def _json_item(raw: bytes | msgspec.Raw, received_at: datetime) -> NewEvent | InvalidEvent:
+    """An event of a JSON body: if it is not JSON, neither is the body."""
+    item = _item(raw, received_at)
+    if isinstance(item, InvalidEvent) and item.errors[0].code == MALFORMED:
+        raise Problem(400, f"The body is not JSON. {item.errors[0].detail}")
+    return item
+
+
 def _checked(item: Any, received_at: datetime) -> NewEvent | InvalidEvent:
     try:
         return parse(item, received_at)
@@ -85,22 +97,23 @@ def _checked(item: Any, received_at: datetime) -> NewEvent | InvalidEvent:
 def _bounded(events: list[Any]) -> list[Any]:
     if len(events) > MAX_EVENTS:
         detail = f"A batch holds at most {MAX_EVENTS} events, this one {len(events)}."
-        raise _unprocessable("/events", "too_many", detail)
+        raise _unprocessable(FieldError("/events", "too_many", detail))
     return events
 
 
-def _unprocessable(pointer: str, code: str, detail: str) -> Problem:
-    return Problem(422, detail, errors=[{"pointer": pointer, "code": code, "detail": detail}])
+def _unprocessable(fault: FieldError) -> Problem:
+    return Problem(422, fault.detail, errors=[fault.under()])
 
 
 def _read(request: HttpRequest) -> bytes:
     """The body as sent. Read by hand: Django keeps bodies of 2.5 MB at most, and sees an empty
     one where the length is not told ahead (chunked)."""
-    if request.headers.get("Transfer-Encoding", "").lower() == "chunked":
-        stream = request.META["wsgi.input"]
-    else:
-        stream = request
-    raw: bytes = stream.read(MAX_BYTES + 1)
+    chunked = "Transfer-Encoding" in request.headers
+    stream = request.META["wsgi.input"] if chunked else request
+    try:
+        raw: bytes = stream.read(MAX_BYTES + 1)
+    except Exception as error:  # whatever the server calls a malformed chunk or a broken line
+        raise Problem(400, "The body could not be read.") from error
     if len(raw) > MAX_BYTES:
         raise _too_large()
     return raw

@@ -240,7 +240,8 @@ class _Rows:
                 [self.account_id, len(facts), min(times), max(times), received_at],
             )
             (batch_id,) = cursor.fetchone()
-            with cursor.copy(COPY_SQL) as copy:
+            # Django does not translate what COPY raises by itself.
+            with connection.wrap_database_errors, cursor.copy(COPY_SQL) as copy:
                 for fact in facts:
                     copy.write_row(self._row(fact, batch_id))
 

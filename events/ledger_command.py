@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apikeys.management.database import need_tables
 from apikeys.models import Account
 from events.ledger import days_of_log
 
@@ -35,6 +36,7 @@ class LedgerCommand(BaseCommand):
 
     def scope(self, options: dict[str, Any]) -> Scope:
         """What was asked for. Raises CommandError for an account that does not exist."""
+        need_tables()
         account_id = self._account_id(options["account"])
         days = days_of_log(account_id)
         first, last = options["first"] or date.min, options["last"] or date.max

@@ -5,14 +5,13 @@ from typing import Any, ClassVar
 
 import django_filters
 from django import forms
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from rest_framework import serializers
-from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apikeys.params import check_params, fault, refuse
+from apikeys.params import check_params, code_and_detail, fault, refuse
 from apikeys.views import AccountView
 from events.export import csv_response
 from events.params import PageParams
@@ -35,7 +34,8 @@ class ParamField(forms.Field):
         try:
             return self.rule.run_validation(value)
         except serializers.ValidationError as error:
-            raise forms.ValidationError(*_first_fault(error)) from error
+            code, detail = code_and_detail(error)
+            raise forms.ValidationError(detail, code) from error
 
 
 class ParamFilter(django_filters.Filter):
@@ -55,10 +55,10 @@ class ListView(AccountView):
         asked, faults = check_params(PageParams, request, also=self.filterset.base_filters)
         filters = self.filterset(request.query_params, queryset=self.queryset(), request=request)
         refuse(faults + _filter_faults(filters))
-        found, limit, offset = filters.qs, asked.get("limit"), asked["offset"]
+        limit, offset = asked.get("limit"), asked["offset"]
         if asked["format"] == "csv":
-            end = None if limit is None else offset + limit
-            return csv_response(f"{self.name}.csv", self.columns, self._stream(found[offset:end]))
+            rows = self._stream(filters, limit, offset)
+            return csv_response(f"{self.name}.csv", self.columns, rows)
         with snapshot():
             return Response(self._page(filters, limit or DEFAULT_LIMIT, offset))
 
@@ -84,15 +84,12 @@ class ListView(AccountView):
         }
         return {"data": list(self.rows(found[offset : offset + limit])), "pagination": page}
 
-    def _stream(self, found: QuerySet[Model]) -> Iterator[Row]:
-        with snapshot():
-            yield from self.rows(found.iterator(chunk_size=1000))
-
-
-def _first_fault(error: serializers.ValidationError) -> tuple[str, str]:
-    (detail,) = error.detail
-    assert isinstance(detail, ErrorDetail)
-    return str(detail), detail.code or "invalid"
+    def _stream(
+        self, filters: django_filters.FilterSet, limit: int | None, offset: int
+    ) -> Iterator[Row]:
+        end = None if limit is None else offset + limit
+        with snapshot():  # also around `qs`: a filter may look something up
+            yield from self.rows(filters.qs[offset:end].iterator(chunk_size=1000))
 
 
 def _filter_faults(filters: django_filters.FilterSet) -> list[dict[str, str]]:

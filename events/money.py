@@ -1,6 +1,6 @@
 """Money: exact Decimals in, plain notation out."""
 
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 import msgspec
@@ -12,9 +12,21 @@ LIMIT = Decimal(10) ** 9
 """A single cost is below this; sums are not bounded by it."""
 
 
+class OneDecimal(Decimal):
+    """A number that is no money: a share, an average. It is written with one decimal."""
+
+
+def one_decimal(exact: Decimal) -> OneDecimal:
+    """Half up (away from 0), however large."""
+    with localcontext(prec=60):
+        return OneDecimal(exact.quantize(Decimal("0.1"), ROUND_HALF_UP) + 0)  # + 0: never -0.0
+
+
 def plain(amount: Decimal) -> str:
-    """`amount` in plain notation with at least two places: 450.00, 0.0234, 0.30."""
+    """`amount` in plain notation, money with at least two places: 450.00, 0.0234, 0.30."""
     text = f"{amount:f}"
+    if isinstance(amount, OneDecimal):
+        return text
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 

@@ -1,7 +1,7 @@
 """Query parameters: days, zones, names, tags, pages."""
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from rest_framework import serializers
 
 from apikeys.params import Address
+from events.rules import RFC_3339
 
 MAX_OFFSET = 10**9
 YEARS = range(2000, 2101)
@@ -51,8 +52,24 @@ class ZoneField(serializers.Field[ZoneInfo, str, str, Any]):
 class NameField(serializers.CharField):
     """An exact name, compared byte by byte; nothing is trimmed."""
 
+    default_error_messages = {"nul": "Null characters are not allowed."}
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if "\0" in str(data):  # before a subclass makes something else of the text
+            self.fail("nul")
+        return super().to_internal_value(data)
+
+
+class CountField(serializers.IntegerField):
+    """A whole number in ASCII digits; Python reads much more as one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not re.fullmatch(r"-?\d{1,20}", str(data), re.ASCII):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class TagsField(NameField):
@@ -85,11 +102,14 @@ class MomentField(serializers.Field[date | datetime, str, str, Any]):
     def to_internal_value(self, data: str) -> date | datetime:
         if "T" not in data.upper():
             return DayField().to_internal_value(data)
-        try:
-            instant = datetime.fromisoformat(data.upper())
-        except ValueError:
+        if not re.fullmatch(RFC_3339, data, re.ASCII):
             self.fail("format")
-        if instant.tzinfo is None or instant.year not in YEARS:
+        try:
+            # PostgreSQL knows no offset beyond 15:59; UTC is understood everywhere.
+            instant = datetime.fromisoformat(data.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail("format")
+        if instant.year not in YEARS:
             self.fail("format")
         return instant
 
@@ -106,13 +126,14 @@ class Params(Address):
 class PageParams(Params):
     """A page of a list; a CSV has all rows unless `limit` is given."""
 
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=1000)
-    offset = serializers.IntegerField(default=0, min_value=0, max_value=MAX_OFFSET)
+    limit = CountField(required=False, min_value=1, max_value=1000)
+    offset = CountField(default=0, min_value=0, max_value=MAX_OFFSET)
 
 
 @cache
 def _zone_names() -> frozenset[str]:
-    return frozenset(available_timezones())
+    # "localtime" is the machine's own, and "Factory" says that none was set.
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def comma_separated(text: str) -> list[str] | None:

@@ -11,6 +11,8 @@ from events import money
 EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 MAX_AHEAD = timedelta(hours=24)
 MAX_TAG_VALUE = 500
+RFC_3339 = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)"
+"""`fromisoformat` alone accepts far more: week dates, no offset, no dashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,27 @@ class FieldError:
 
     @classmethod
     def at(cls, *path: str, code: str, detail: str) -> "FieldError":
+        """The fault of the field at `path`."""
         escaped = (part.replace("~", "~0").replace("/", "~1") for part in path)
-        return cls("".join(f"/{part}" for part in escaped), code, detail)
+        return cls(readable("".join(f"/{part}" for part in escaped)), code, readable(detail))
 
     def under(self, *path: str) -> dict[str, str]:
         """As JSON, with the pointer moved below `path`."""
         pointer = "".join(f"/{part}" for part in path) + self.pointer
         return {"pointer": pointer, "code": self.code, "detail": self.detail}
+
+
+def readable(text: str) -> str:
+    """`text` as it can be answered: a lone surrogate in it has no bytes."""
+    return text.encode(errors="replace").decode()
+
+
+def exact(digits: str) -> Decimal:
+    """A number as it is written. An exponent that no Decimal can have makes it infinite."""
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        return Decimal("Infinity")
 
 
 def instant_of(
@@ -92,15 +108,21 @@ def tags_of(sent: dict[str, Any], errors: list[FieldError]) -> dict[str, str]:
 def _tag(key: str, value: Any, errors: list[FieldError]) -> str:
     """Every value is stored as the text that JSON would show: true → "true", 3 → "3"."""
     fault = None
-    text = ""
-    if isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, str | int | float | Decimal):
-        text = str(value)
-    else:
+    text = _tag_text(value)
+    if text is None:
         fault = "must be a string, a number or a boolean"
-    if len(text) > MAX_TAG_VALUE:
+    elif len(text) > MAX_TAG_VALUE:
         fault = f"is longer than {MAX_TAG_VALUE} characters"
     if fault:
         errors.append(FieldError.at("tags", key, code="invalid", detail=f"Tag `{key}` {fault}."))
-    return text
+    return text or ""
+
+
+def _tag_text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        # 1e2 is "100"; a number with more digits than a tag may have is not written out first.
+        short = value.is_finite() and abs(value.adjusted()) <= MAX_TAG_VALUE
+        return f"{value:f}" if short else "9" * (MAX_TAG_VALUE + 1)
+    return str(value) if isinstance(value, str | int | float) else None

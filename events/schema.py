@@ -6,7 +6,6 @@ by field, so that its answer names every fault at once.
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,17 +16,15 @@ import msgspec
 from msgspec import Meta
 
 from events import money
-from events.rules import FieldError, cost_of, instant_of, tags_of
+from events.rules import RFC_3339, FieldError, cost_of, exact, instant_of, readable, tags_of
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 ErrorText = Annotated[str, Meta(max_length=1000)]
 Count = Annotated[int, Meta(ge=0, le=10**12)]
 TagKey = Annotated[str, Meta(min_length=1, max_length=100)]
-# `fromisoformat` alone accepts far more than RFC 3339 (week dates, no offset, no dashes).
-Instant = Annotated[
-    str, Meta(pattern=r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
-]
+Instant = Annotated[str, Meta(pattern=f"^{RFC_3339}$")]
 INSTANT_FAULT = "Expected an RFC 3339 time with its offset, like 2025-01-15T10:30:00Z"
+MALFORMED = "malformed"
 MAX_TAGS = 50
 
 
@@ -94,7 +91,7 @@ class NewEvent:
     """16-byte digest of what the client sent; the same id with another content is a conflict."""
 
 
-_decoder = msgspec.json.Decoder(EventIn, float_hook=Decimal)
+_decoder = msgspec.json.Decoder(EventIn, float_hook=exact)
 
 
 def parse_json(raw: bytes | msgspec.Raw, received_at: datetime) -> NewEvent:
@@ -112,7 +109,7 @@ def _parse_loosely(raw: bytes, received_at: datetime) -> NewEvent:
     try:
         item = decode_loosely(raw)
     except ValueError as error:
-        fault = FieldError("", "malformed", f"Not readable as JSON: {error}.")
+        fault = FieldError("", MALFORMED, f"Not readable as JSON: {error}.")
         raise InvalidEvent([fault]) from error
     return parse(item, received_at)
 
@@ -125,21 +122,19 @@ def parse(item: Any, received_at: datetime, *, strict: bool = True) -> NewEvent:
     if not isinstance(item, dict):
         raise InvalidEvent([FieldError("", "invalid", "An event must be a JSON object.")])
     item = {name: _whole(value) if name in COUNTS else value for name, value in item.items()}
-    errors = list(_field_errors(item, strict))
-    sent_id = item.get("id") if isinstance(item.get("id"), str) else None
+    errors: list[FieldError] = []
+    good = _good_fields(item, strict, errors)
     if errors:
-        raise InvalidEvent(errors, sent_id)
-    return normalise(msgspec.convert(item, EventIn, strict=strict), received_at)
+        _check_together(EventIn(**_completed(good, item)), received_at, errors)
+        sent_id = item.get("id")
+        raise InvalidEvent(errors, readable(sent_id) if isinstance(sent_id, str) else None)
+    return normalise(EventIn(**good), received_at)
 
 
 def normalise(sent: EventIn, received_at: datetime) -> NewEvent:
     """The rules that one field cannot tell. Raises InvalidEvent with every fault found."""
     errors: list[FieldError] = []
-    timestamp = instant_of(sent.timestamp, received_at, errors)
-    cost = cost_of(sent.cost_usd, errors)
-    tags = tags_of(sent.tags or {}, errors)
-    _check_tokens(sent, errors)
-    _check_entity(sent, errors)
+    timestamp, cost, tags = _check_together(sent, received_at, errors)
     if errors:
         raise InvalidEvent(errors, sent.id)
     event = NewEvent(
@@ -164,6 +159,28 @@ def normalise(sent: EventIn, received_at: datetime) -> NewEvent:
     )
     event.content = content_digest(event, timestamp)
     return event
+
+
+def _check_together(
+    sent: EventIn, received_at: datetime, errors: list[FieldError]
+) -> tuple[datetime | None, Decimal | None, dict[str, str]]:
+    """The time, cost and tags of an event; what is wrong with them, or between fields."""
+    timestamp = instant_of(sent.timestamp, received_at, errors)
+    cost = cost_of(sent.cost_usd, errors)
+    tags = tags_of(sent.tags or {}, errors)
+    _check_tokens(sent, errors)
+    _check_entity(sent, errors)
+    return timestamp, cost, tags
+
+
+def _completed(good: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
+    """The good fields, and for the others what lets no rule between fields complain of them."""
+    unsaid: dict[str, Any] = {"model": "", "provider": ""}
+    if not {"input_tokens", "output_tokens"} <= good.keys():
+        unsaid |= {"input_tokens": 10**14, "output_tokens": 10**14}
+        good = good | {"total_tokens": None}
+    unsaid |= {name: "?" for name in ("entity_type", "entity_id") if item.get(name) is not None}
+    return unsaid | good
 
 
 def content_digest(event: NewEvent, sent_timestamp: datetime | None) -> bytes:
@@ -201,7 +218,7 @@ def decode_loosely(raw: bytes) -> Any:
     """
     try:
         return json.loads(
-            raw.decode(), parse_float=Decimal, parse_int=_integer, parse_constant=_refuse_constant
+            raw.decode(), parse_float=exact, parse_int=_integer, parse_constant=_refuse_constant
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
@@ -209,7 +226,7 @@ def decode_loosely(raw: bytes) -> Any:
 
 def _integer(digits: str) -> int | Decimal:
     # Python refuses to read integers of more than 4,300 digits; as a Decimal the field refuses it.
-    return int(digits) if len(digits) < 100 else Decimal(digits)
+    return int(digits) if len(digits) < 100 else exact(digits)
 
 
 def _refuse_constant(name: str) -> None:
@@ -218,31 +235,31 @@ def _refuse_constant(name: str) -> None:
 
 def _whole(value: Any) -> Any:
     """1.0 as 1: to JSON they are one integer."""
-    if isinstance(value, Decimal) and value.adjusted() < 20 and value == int(value):
-        return int(value)
-    return value
+    is_short = isinstance(value, Decimal) and value.is_finite() and value.adjusted() < 20
+    return int(value) if is_short and value == int(value) else value
 
 
-def _field_errors(item: dict[str, Any], strict: bool) -> Iterator[FieldError]:
-    for name in item:
-        if name not in FIELDS:
-            yield FieldError.at(name, code="unknown_field", detail=f"Unknown field `{name}`.")
+def _good_fields(item: dict[str, Any], strict: bool, errors: list[FieldError]) -> dict[str, Any]:
+    """The fields that are what they should be, converted."""
+    errors += [
+        FieldError.at(name, code="unknown_field", detail=f"Unknown field `{name}`.")
+        for name in item
+        if name not in FIELDS
+    ]
+    good = {}
     for name, field in FIELDS.items():
-        if name in item:
-            yield from _value_errors(name, item[name], field.type, strict)
-        elif field.required:
-            yield FieldError.at(name, code="required", detail=f"`{name}` is required.")
-
-
-def _value_errors(name: str, value: Any, type_: Any, strict: bool) -> Iterator[FieldError]:
-    if fault := _text_fault(value):
-        yield FieldError.at(name, code="invalid_text", detail=f"`{name}` {fault}.")
-        return
-    try:
-        msgspec.convert(value, type_, strict=strict)
-    except msgspec.ValidationError as error:
-        fault = INSTANT_FAULT if "regex" in str(error) else str(error)
-        yield FieldError.at(name, code="invalid", detail=f"`{name}`: {fault}.")
+        if name not in item:
+            if field.required:
+                errors.append(FieldError.at(name, code="required", detail=f"`{name}` is required."))
+        elif fault := _text_fault(item[name]):
+            errors.append(FieldError.at(name, code="invalid_text", detail=f"`{name}` {fault}."))
+        else:
+            try:
+                good[name] = msgspec.convert(item[name], field.type, strict=strict)
+            except msgspec.ValidationError as error:
+                fault = INSTANT_FAULT if "regex" in str(error) else str(error)
+                errors.append(FieldError.at(name, code="invalid", detail=f"`{name}`: {fault}."))
+    return good
 
 
 def _text_fault(value: Any) -> str | None:

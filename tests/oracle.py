@@ -4,6 +4,7 @@ Written from the contract alone, event by event and in the plainest way. It shar
 idea with the product: an event's bucket is read off a clock in its zone, never off edges.
 """
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -478,8 +479,12 @@ def page(rows: list[Row], question: Row, default: int | None) -> list[Row]:
 def cell(value: Any) -> str:
     if value is None:
         return ""
-    is_formula = not isinstance(value, Number) and str(value).startswith(FORMULA_STARTS)
-    return f"'{value}" if is_formula and isinstance(value, str) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    is_text = isinstance(value, str) and not isinstance(value, Number)
+    return f"'{value}" if is_text and value.startswith(FORMULA_STARTS) else str(value)
 
 
 def costs_summary(facts: list[Fact], question: Row) -> Row:
@@ -502,3 +507,78 @@ def sessions_summary(facts: list[Fact], question: Row) -> Row:
         "avg_cost_per_session": None if mean_cost is None else money(half_up(mean_cost, 4)),
         "unpriced_events": unpriced(turns),
     }
+
+
+# --- the lists -------------------------------------------------------------------------------
+
+
+def events(facts: list[Fact], question: Row) -> list[Row]:
+    """The rows of the event list, all of them, newest first by (timestamp, id)."""
+    matched = [
+        fact
+        for fact in facts
+        if is_of_entity(fact, question)
+        and is_of_call(fact, question)
+        and question.get("session_id", fact.session) == fact.session
+        and question.get("success", fact.success) == fact.success
+        and is_since(fact.at, question)
+        and is_until(fact.at, question)
+    ]
+    matched.sort(key=lambda fact: (fact.at, fact.id.encode()), reverse=True)
+    return [event_row(fact) for fact in matched]
+
+
+def is_since(at: datetime, question: Row) -> bool:
+    start = question.get("start_date", "2000-01-01")
+    if "T" in start:
+        return at >= datetime.fromisoformat(start)
+    return at.astimezone(zone_of(question)).date().isoformat() >= start
+
+
+def is_until(at: datetime, question: Row) -> bool:
+    """A day is included, an instant is not."""
+    end = question.get("end_date", "2100-01-01")
+    if "T" in end:
+        return at < datetime.fromisoformat(end)
+    return at.astimezone(zone_of(question)).date().isoformat() <= end
+
+
+def event_row(fact: Fact) -> Row:
+    return {
+        "id": fact.id,
+        "timestamp": moment(fact.at, ZoneInfo("UTC")),
+        "model": fact.model,
+        "provider": fact.provider,
+        "input_tokens": fact.input,
+        "output_tokens": fact.output,
+        "total_tokens": fact.input + fact.output,
+        "cache_read_tokens": fact.cache_read,
+        "cache_write_tokens": fact.cache_write,
+        "reasoning_tokens": fact.reasoning,
+        "cost_usd": None if fact.cost is None else money(fact.cost),
+        "latency_ms": fact.latency,
+        "entity_type": fact.entity_type,
+        "entity_id": fact.entity_id,
+        "session_id": fact.session,
+        "tags": fact.tags,
+        "success": fact.success,
+        "error_type": None,
+        "error_code": None,
+    }
+
+
+def entities(facts: list[Fact], question: Row) -> list[Row]:
+    """The rows of the entity list, in no order."""
+    wanted = {"entity_type": question["type"]} if "type" in question else {}
+    attributed = [fact for fact in facts if fact.entity_type and is_of_entity(fact, wanted)]
+    return [
+        group.keys
+        | {
+            "name": None,
+            "first_seen": moment(min(fact.at for fact in group.facts), ZoneInfo("UTC")),
+            "last_seen": moment(max(fact.at for fact in group.facts), ZoneInfo("UTC")),
+            "total_cost": money(total(group.facts)),
+            "total_events": len(group.facts),
+        }
+        for group in groups(attributed, ["entity"], UTC)
+    ]

@@ -34,7 +34,7 @@ DATES = [
         *("2025-09-28", "2025-10-05", "2025-10-26", "2025-10-31", "2025-11-02"),
     )
 ]
-# Each of them: to the west, within the changed hour, and at its ends.
+# The instants at which the clocks change.
 CHANGES = [
     datetime.fromisoformat(f"2025-{instant}:00+00:00")
     for instant in (
@@ -214,6 +214,32 @@ def question(events: list[Row], random: Random) -> tuple[str, Row]:
     if endpoint in SPECIAL:
         asked |= SPECIAL[endpoint](asked, random)
     return endpoint, asked
+
+
+def list_question(events: list[Row], random: Random) -> Row:
+    """What to ask the list of events."""
+    like = random.choice(events)
+    asked = dict(filters(like, random))
+    if "session_id" in like and random.random() < 0.2:
+        asked["session_id"] = like["session_id"]
+    if random.random() < 0.2:
+        asked["success"] = random.random() < 0.5
+    if random.random() < 0.5:
+        asked["timezone"] = random.choice(ZONES)
+    start, end = sorted(random.choice([day(random), edge(random)]) for _ in range(2))
+    if start[:10] < end[:10]:  # on one day a date and an instant may be out of order
+        asked |= {"start_date": start, "end_date": end}
+    elif random.random() < 0.5:
+        asked[random.choice(["start_date", "end_date"])] = start
+    return asked | dict(page(random))
+
+
+def day(random: Random) -> str:
+    return random.choice(DATES).isoformat()
+
+
+def edge(random: Random) -> str:
+    return (random.choice(CHANGES + MIDNIGHTS) + random.choice(NUDGES)).isoformat()
 
 
 def days(random: Random) -> tuple[str, str]:

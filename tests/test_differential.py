@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import cache
 from random import Random
@@ -15,7 +16,7 @@ from tests import oracle, population
 from tests.conftest import Api, new_api
 from tests.oracle import Fact, Number, Row
 
-QUESTIONS_EACH = 130
+QUESTIONS_EACH = 110
 BATCH = 400
 YEAR = {"start_date": "2024-12-01", "end_date": "2026-01-31"}
 COUNTS = {"accepted": 0, "duplicates": 0, "conflicts": 0, "rejected": 0, "results": []}
@@ -44,12 +45,12 @@ class Tenant:
         self.sent += events
         self.facts = oracle.facts(self.sent)
 
-    def ask(self, endpoint: str, question: Row) -> Any:
-        response = self.api.get(f"/v1/analytics/{endpoint}", **oracle.parameters(question))
+    def ask(self, endpoint: str, question: Row, under: str = "/v1/analytics") -> Any:
+        response = self.api.get(f"{under}/{endpoint}", **oracle.parameters(question))
         return json.loads(response.content, parse_float=Number)
 
-    def table(self, endpoint: str, question: Row) -> list[list[str]]:
-        written = self.api.csv(f"/v1/analytics/{endpoint}", **oracle.parameters(question))
+    def table(self, endpoint: str, question: Row, under: str = "/v1/analytics") -> list[list[str]]:
+        written = self.api.csv(f"{under}/{endpoint}", **oracle.parameters(question))
         return list(csv.reader(io.StringIO(written, newline=""), strict=True))
 
     def check(self, endpoint: str, question: Row) -> None:
@@ -133,3 +134,43 @@ def test_limit_and_offset_count_the_row_of_totals_too():
     tenant = tenants(0)[0]
     for question in ({"limit": 1}, {"offset": 0}, {"offset": 1}, {"limit": 1, "offset": 1}):
         tenant.check("costs", YEAR | question)
+
+
+@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("kind", range(len(population.KINDS)))
+def test_list_of_events_equals_the_oracle(kind, number):
+    random = Random(f"list {kind} {number}")
+    tenant = random.choice(tenants(kind))
+    question = population.list_question(tenant.sent, random)
+    answer = tenant.ask("events", question, under="/v1")
+    header, *cells = tenant.table("events", question, under="/v1")
+    expected = oracle.events(tenant.facts, question)
+    assert answer["data"] == oracle.page(expected, question, 100), asked("events", question)
+    assert answer["pagination"]["total"] == len(expected), asked("events", question)
+    rows = oracle.page(expected, question, None)
+    assert [with_tags_read(header, line) for line in cells] == [
+        with_tags_read(row, [oracle.cell(value) for value in row.values()]) for row in rows
+    ], asked("events", question)
+
+
+def with_tags_read(names: Iterable[str], cells: list[str]) -> Row:
+    """A line by its columns, with its tags read: their keys have no order."""
+    line = dict(zip(names, cells, strict=True))
+    return line | {"tags": json.loads(line["tags"])}
+
+
+@pytest.mark.parametrize("question", [{}, {"type": "customer"}, {"type": "Ünit"}, {"type": "x"}])
+@pytest.mark.parametrize("kind", range(len(population.KINDS)))
+def test_list_of_entities_equals_the_oracle(kind, question):
+    for tenant in tenants(kind):
+        expected = oracle.entities(tenant.facts, question)
+        answer = tenant.ask("entities", question | {"limit": 1000}, under="/v1")
+        assert answer["pagination"]["total"] == len(expected)
+        assert by_name(answer["data"]) == by_name(expected)
+        _, *cells = tenant.table("entities", question, under="/v1")
+        shown = [oracle.cell(value) for row in answer["data"] for value in row.values()]
+        assert shown == [cell for line in cells for cell in line]
+
+
+def by_name(rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row["entity_type"], row["entity_id"]))

@@ -81,6 +81,7 @@ def test_bad_json_lines_are_told_and_the_good_ones_kept(api):
     assert complaints(said) == [
         "bad.jsonl:2: id: An event with this id and other content was recorded before.",
         "bad.jsonl:3: prompt: Unknown field `prompt`.",
+        "bad.jsonl:3: tags.a/b: Tag `a/b` must be a string, a number or a boolean.",
         "bad.jsonl:4: cost_usd: `cost_usd` has more than 10 decimal places.",
         "bad.jsonl:5: total_tokens: `total_tokens` must equal `input_tokens` + `output_tokens`.",
         "bad.jsonl:5: entity_id: `entity_type` and `entity_id` go together: send both or neither.",

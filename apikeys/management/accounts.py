@@ -13,6 +13,8 @@ def find_or_make_account(name: str, **fields: Any) -> tuple[Account, bool]:
 
     Raises CommandError for a value that an account cannot have.
     """
+    if name and not (name.strip() and name.isprintable()):
+        raise CommandError("account name: it must be readable text.")
     account = Account.objects.filter(name=name).first()
     if account is not None:
         return account, False

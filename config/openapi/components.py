@@ -146,7 +146,6 @@ ANALYTICS: dict[str, Schema] = {
         *ANOMALY_KEYS,
         id=TEXT,
         detected_at=TIME,
-        date=said(DAY, "The day concerned."),
         entity_type=nullable(TEXT, "Null: the whole account."),
         entity_id=nullable(TEXT, "Null: the whole account."),
         type=words(AnomalyType.values),

@@ -19,14 +19,20 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
 from apikeys.management.database import migrate
 from config.pools import disconnect
+from config.webserver import WebProcess
 
 # Above that many processes the database is what is busy.
 _MOST_PROCESSES = 8
+# More than work at once: some wait for slow clients. The embedded database lets 8 x 8 connect.
+_THREADS = 8
 # Web processes show there that they live; on a busy disk that could take too long.
 _MEMORY = "/dev/shm"  # noqa: S108
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _PAUSE = 3  # seconds before a worker that ended is started again
 _PATIENCE = 30  # seconds that requests in flight, and the worker's step, have to end
+# A client may stall that long, as it does when it changes from Wi-Fi to mobile; then its thread is
+# for others.
+_STALL = 30
 
 
 class Command(BaseCommand):
@@ -47,7 +53,18 @@ class Command(BaseCommand):
             help="default: %(default)s",
         )
         parser.add_argument(
-            "--threads", type=positive, default=4, metavar="N", help="a process; default: 4"
+            "--threads",
+            type=positive,
+            default=_THREADS,
+            metavar="N",
+            help="a process; default: %(default)s",
+        )
+        parser.add_argument(
+            "--timeout",
+            type=positive,
+            default=_STALL,
+            metavar="SECONDS",
+            help="cut a client that neither sends nor reads for so long; default: %(default)s",
         )
         parser.add_argument(
             "--no-worker", action="store_true", help="do not run `manage.py worker` beside it"
@@ -68,10 +85,12 @@ class Command(BaseCommand):
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises CommandError when the address cannot be had."""
+    if not 0 <= port <= 65535:  # getaddrinfo would take the remainder
+        raise CommandError(f"cannot listen on {host}:{port}: ports are 0 to 65535")
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address, family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise CommandError(f"cannot listen on {host}:{port}: {error}") from error
 
 
@@ -125,20 +144,21 @@ class WebServer(BaseApplication):  # type: ignore[misc]
     def __init__(self, listener: socket.socket, options: dict[str, Any]) -> None:
         self._listener = listener
         self._options = options
+        self.timeout: int = options["timeout"]  # read by WebProcess
         super().__init__()
 
     def load_config(self) -> None:
         """Set what differs from gunicorn's defaults."""
         chosen = {
             "bind": f"fd://{self._listener.detach()}",
-            "worker_class": "gthread",
+            "worker_class": WebProcess,
             "workers": self._options["processes"],
             "threads": self._options["threads"],
             "preload_app": True,  # one import for all, and errors in it show at once
             "loglevel": "warning",
             "graceful_timeout": _PATIENCE,
             "keepalive": 75,  # longer than a proxy keeps its side; idle ones hold no thread
-            "limit_request_line": 8190,  # filters on tags make long addresses
+            "limit_request_line": 8190,  # gunicorn's most; filters on tags make long addresses
             "worker_tmp_dir": _MEMORY if Path(_MEMORY).is_dir() else None,
             "forwarded_allow_ips": "*" if settings.BEHIND_TLS_PROXY else "127.0.0.1,::1",
             "control_socket_disable": True,

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
+from apikeys.management.database import need_tables
 from events import retention
 
 
@@ -19,6 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
     def handle(self, **options: Any) -> None:
+        need_tables()
         now = timezone.now()
         verdicts = retention.verdicts(now)
         dropped = [] if options["dry_run"] else retention.apply(now)
