@@ -14,8 +14,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from django.db import connection
-
 from analytics.conditions import Bind, call_conditions, entity_conditions, pending, run, within
 from analytics.periods import INTERVALS, Buckets, buckets, hours
 from analytics.planner import Part, merged, plan
@@ -164,17 +162,19 @@ def _parts(
     if spans := merged([span for part in parts if part.source for span in part.spans]):
         where = f"{pending(query.account_id, bind)} AND {within(LOG.time, spans, bind)}"
         selects.append(_aggregated(query, LOG, where, columns, time, bind))
-    return " UNION ALL ".join(selects)
+    # A period may be empty: in Apia there was no 30 December 2011.
+    nothing = _aggregated(query, LOG, "false", columns, time, bind)
+    return " UNION ALL ".join(selects or [nothing])
 
 
 def _refuse_before_log(parts: list[Part]) -> None:
-    """Raises Problem 400 if the plan needs a part of the log that retention has dropped."""
+    """Raises Problem 400 if the plan needs a part of the log that retention has dropped.
+
+    It cannot be dropping one now: the snapshot holds the log.
+    """
     oldest = min((part.spans[0][0] for part in parts if part.source is None), default=None)
     if oldest is None:
         return
-    with connection.cursor() as cursor:
-        # Before looking where the log begins: retention cannot move it any more, once we hold it.
-        cursor.execute("LOCK TABLE events_event IN ACCESS SHARE MODE")
     begins = log_from()
     if begins is not None and oldest < begins:
         detail = f"This question needs single events, which are kept from {begins:%Y-%m-%d} on."

@@ -187,7 +187,9 @@ def content_digest(event: NewEvent, sent_timestamp: datetime | None) -> bytes:
     """16 bytes that are equal for equal content.
 
     Of what the client said alone: an absent timestamp stays absent, 1.0 equals 1.00, equal
-    instants are equal, defaults are filled in, and a computed cost is no part of it.
+    instants are equal, defaults are filled in, and a computed cost is no part of it. It is kept for
+    ever: a field that is added later may join only where it is sent with another value than its
+    default, or every event that is sent again after an upgrade becomes a conflict.
     """
     said = (
         sent_timestamp and sent_timestamp.astimezone(UTC),

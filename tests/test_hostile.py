@@ -166,3 +166,13 @@ def test_a_database_that_fails_during_copy_is_a_503_and_stores_nothing(api):
     assert answer.headers["Retry-After"] == "5"
     assert api.get("/v1/events/x").status_code == 404
     assert api.post("/v1/events", event(id="x")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "path", ["costs", "costs/timeseries", "models", "entities/top", "sessions"]
+)
+def test_a_day_that_a_zone_skipped_is_empty(api, path):
+    skipped = {"start_date": "2011-12-30", "end_date": "2011-12-30", "timezone": "Pacific/Apia"}
+    rows = api.read(f"/v1/analytics/{path}", **skipped)["data"]
+    assert all(row["total_events"] == 0 for row in rows)
+    assert api.read("/v1/analytics/costs", **skipped, group_by="hour,entity")["data"] == []

@@ -21,7 +21,8 @@ from tests.test_serve import PROJECT, Serve
 STALL = 2  # seconds
 WIDE = {f"tag-{number}": "x" * 100 for number in range(20)}
 EVENTS: list[Any] = [event(timestamp=None, tags=WIDE)] * 800
-TOO_LARGE = b" " * (20 * 1024 * 1024)
+TOO_LARGE = " " * (40 * 1024 * 1024)
+POST = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def csv(bearer: str) -> str:
 
 @pytest.mark.parametrize("kind", ["silent", "half a head", "half a body", "deaf"])
 def test_clients_that_stall_do_not_take_the_server(server: Serve, bearer: str, kind: str) -> None:
-    post = f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: {bearer}\r\n"
+    post = f"{POST}Authorization: {bearer}\r\n"
     sent = {
         "silent": "",
         "half a head": "GET /healthz HTTP/1.1\r\nX-A: ",
@@ -102,8 +103,14 @@ def test_clients_that_stall_do_not_take_the_server(server: Serve, bearer: str, k
         assert time.monotonic() - began < STALL
 
 
+def test_client_that_does_not_hang_up_keeps_nobody_out(server: Serve) -> None:
+    with closing(connect(server, f"{POST}Content-Length: 17\r\n\r\n")) as client:
+        assert client.recv(16) == b"HTTP/1.1 401 Una"  # from now on, the server waits to close it
+        assert requests.get(f"{server.url}/healthz", timeout=1).status_code == 200
+
+
 def test_half_a_body_is_answered_and_closed(server: Serve, bearer: str) -> None:
-    post = f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: {bearer}\r\n"
+    post = f"{POST}Authorization: {bearer}\r\n"
     head, body = ask(server, f"{post}Content-Length: 17\r\n\r\n{{")
     assert head.startswith("HTTP/1.1 400 ")
     assert "Connection: close" in head
@@ -155,12 +162,17 @@ def test_what_is_no_http_is_answered_in_json(server: Serve, sent: str, status: i
 def test_connection_is_closed_after_an_unread_body_and_said_so(
     server: Serve, bearer: str, chunked: bool
 ) -> None:
-    body = iter([TOO_LARGE]) if chunked else TOO_LARGE
+    body = iter([TOO_LARGE.encode()]) if chunked else TOO_LARGE
     with requests.Session() as session:
         session.headers["Authorization"] = bearer
         refused = session.post(f"{server.url}/v1/events", data=body, timeout=30)
         assert (refused.status_code, refused.headers["Connection"]) == (413, "close")
         assert session.get(f"{server.url}/v1/me", timeout=5).status_code == 200
+
+
+def test_client_that_sends_too_much_can_read_so(server: Serve) -> None:
+    head, _ = ask(server, f"{POST}Content-Length: {len(TOO_LARGE)}\r\n\r\n{TOO_LARGE}")
+    assert head.startswith("HTTP/1.1 401 ")
 
 
 def test_connection_is_kept_after_an_error_with_its_body_read(server: Serve, bearer: str) -> None:

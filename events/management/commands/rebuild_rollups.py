@@ -18,4 +18,4 @@ class Command(LedgerCommand):
             ledger.rebuild_day(day, scope.account_id)
         if scope.is_whole:
             ledger.rebuild_whole(scope.account_id)
-        self.stdout.write(f"{len(scope.days)} days rebuilt.")
+        self.stdout.write(f"Rebuilt (days: {len(scope.days)})")

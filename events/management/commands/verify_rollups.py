@@ -23,7 +23,7 @@ class Command(LedgerCommand):
             found += self._show(ledger.whole_differences(scope.account_id))
         if found:
             raise CommandError(f"{found} rows differ from the log.")
-        self.stdout.write(f"{len(scope.days)} days verified: rollups + tail = log.")
+        self.stdout.write(f"rollups + tail = log (days compared: {len(scope.days)})")
 
     def _show(self, differences: list[ledger.Difference]) -> int:
         for difference in differences:
