@@ -106,7 +106,7 @@ def test_clients_that_stall_do_not_take_the_server(server: Serve, bearer: str, k
 def test_client_that_does_not_hang_up_keeps_nobody_out(server: Serve) -> None:
     with closing(connect(server, f"{POST}Content-Length: 17\r\n\r\n")) as client:
         assert client.recv(16) == b"HTTP/1.1 401 Una"  # from now on, the server waits to close it
-        assert requests.get(f"{server.url}/healthz", timeout=1).status_code == 200
+        assert requests.get(f"{server.url}/healthz", timeout=1.5).status_code == 200
 
 
 def test_half_a_body_is_answered_and_closed(server: Serve, bearer: str) -> None:
