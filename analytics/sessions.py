@@ -51,7 +51,18 @@ SELECT turn.session_id,
        turn.unpriced_events + coalesce(kept.unpriced_events, 0) AS unpriced_events,
        turn.tokens + coalesce(kept.tokens, 0) AS tokens,
        turn.models || kept.models AS models,
-       turn.tag_sets || kept.tag_sets AS tag_sets
+       turn.tag_sets || kept.tag_sets AS tag_sets,
+       kept.started_at AS kept_started_at, kept.entity_id AS kept_entity_id,
+       kept.turns AS kept_turns, kept.cost AS kept_cost,
+       kept.unpriced_events AS kept_unpriced_events
+"""
+
+TAKEN_BACK_SQL = """
+SELECT -1, -turns, -cost, -unpriced_events FROM (
+    SELECT kept_started_at AS started_at, kept_entity_id AS entity_id, kept_turns AS turns,
+           kept_cost AS cost, kept_unpriced_events AS unpriced_events
+    FROM touched
+) AS fact
 """
 
 COLUMNS = "session_id, started_at, ended_at, entity_id, turns, cost, unpriced_events, tokens"
@@ -134,16 +145,18 @@ def summary(query: Query) -> Summary:
 
 
 def _touched(query: Query, bind: Bind) -> str:
-    """`WITH touched`: the whole of each session that has an event in the tail."""
-    account = f"account_id = {bind(query.account_id)}"
+    """`WITH touched`: the whole of each session that has an event in the tail, and as it is kept.
+
+    Joined to the table, whose key gives each session at once; two steps joined to each other could
+    become a nested loop of all by all.
+    """
     tail = f"{pending(query.account_id, bind)} AND session_id IS NOT NULL"
+    kept = f"kept.account_id = {bind(query.account_id)} AND kept.session_id = turn.session_id"
     return f"""
         WITH turn AS MATERIALIZED ({TURN_SQL} WHERE {tail} GROUP BY session_id),
-        kept AS MATERIALIZED (
-            SELECT * FROM events_session
-            WHERE {account} AND session_id = ANY(ARRAY(SELECT session_id FROM turn))
-        ),
-        touched AS MATERIALIZED ({TOUCHED_SQL} FROM turn LEFT JOIN kept USING (session_id))
+        touched AS MATERIALIZED (
+            {TOUCHED_SQL} FROM turn LEFT JOIN events_session AS kept ON {kept}
+        )
     """
 
 
@@ -181,8 +194,7 @@ def _starts(query: Query, bind: Bind) -> str:
     """Whole days from events_sessionstart, their edges from sessions, less what is touched."""
     account = f"fact.account_id = {bind(query.account_id)}"
     entity = entity_conditions(query.account_id, query.filters, bind)
-    taken_back = "SELECT -1, -turns, -cost, -unpriced_events FROM kept AS fact"
-    selects = [f"{taken_back} WHERE {_matches(query, bind)}"]
+    selects = [f"{TAKEN_BACK_SQL} WHERE {_matches(query, bind)}"]
     for part in plan_from([STARTS], [query.period.since, query.period.until]):
         table, time, sessions = (
             ("events_sessionstart", "fact.bucket", "sessions")

@@ -12,9 +12,9 @@ from django.db import connection, transaction
 
 from events.retention import log_from
 from events.roller import CELL_SQL, ENTITY_SQL, LOCK
-from events.rollups import ROLLUPS, added_sql, upsert_sql
+from events.rollups import ROLLUPS, added_sql, roll_up_steps
 from events.rules import EARLIEST
-from events.session_rollup import CALL_SQL, SESSION_STEPS, TURN_SQL
+from events.session_rollup import SESSION_STEPS, TURN_SQL
 from events.snapshot import snapshot
 
 DAY = timedelta(days=1)
@@ -112,9 +112,8 @@ def day_differences(day: date, account_id: int | None) -> list[Difference]:
 
 def whole_differences(account_id: int | None) -> list[Difference]:
     """Where the sessions and the entities' spend, which know no day, differ from the log."""
-    turns = f"({TURN_SQL}) AS turn JOIN ({CALL_SQL}) AS call USING (account_id, session_id)"
     actual = {
-        "events_session": (("account_id", "session_id"), _session_rows(turns, "true")),
+        "events_session": (("account_id", "session_id"), _session_rows("turn", "true")),
         "events_sessionstart": (("account_id", "bucket", "entity_id"), SESSION_STARTS_SQL),
         "events_entityspend": (("account_id", "entity_id"), SPEND_SQL),
     }
@@ -132,10 +131,7 @@ def rebuild_day(day: date, account_id: int | None) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         for rollup in ROLLUPS:
             cursor.execute(f"DELETE FROM {rollup.table} WHERE {_of_day()}", parameters)
-        upserts = ", ".join(
-            f"{rollup.name} AS ({upsert_sql(rollup, 'cell')})" for rollup in ROLLUPS
-        )
-        cursor.execute(f"WITH {LOG_OF_DAY}, {upserts} SELECT", parameters)
+        cursor.execute(f"WITH {LOG_OF_DAY}, {roll_up_steps()} SELECT", parameters)
 
 
 def rebuild_whole(account_id: int | None) -> None:
@@ -172,7 +168,7 @@ def _session_rows(source: str, where: str) -> str:
     return f"""
         SELECT account_id, session_id, started_at, ended_at, first_id, entity_id, turns, cost,
                unpriced_events, tokens,
-               (SELECT array_agg(ARRAY[model_id, tag_set_id] ORDER BY model_id, tag_set_id)
+               (SELECT array_agg(DISTINCT ARRAY[model_id, tag_set_id])
                 FROM unnest(models, tag_sets) AS call (model_id, tag_set_id)) AS calls
         FROM {source} WHERE {where}
     """

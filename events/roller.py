@@ -13,7 +13,7 @@ from django.db import DataError, connection, transaction
 
 from events.measures import MEASURES
 from events.models import PendingBatch
-from events.rollups import ROLLUPS, Grain, upsert_sql
+from events.rollups import Grain, roll_up_steps
 from events.session_rollup import SESSION_STEPS
 
 log = logging.getLogger(__name__)
@@ -54,14 +54,13 @@ ON CONFLICT (account_id, entity_id) DO UPDATE SET
 
 def _roll_up_sql() -> str:
     """One statement, one snapshot: read the batches once, add them everywhere, forget them."""
-    upserts = [f"{rollup.name} AS ({upsert_sql(rollup, 'cell')})" for rollup in ROLLUPS]
     return f"""
         WITH batch AS MATERIALIZED (
             SELECT * FROM events_event
             WHERE batch_id = ANY(%(batches)s)
               AND timestamp BETWEEN %(first)s AND %(last)s
         ), cell AS MATERIALIZED ({CELL_SQL}),
-        {", ".join(upserts)},
+        {roll_up_steps()},
         entity_spend AS ({ENTITY_SQL}),
         {SESSION_STEPS}
         DELETE FROM events_pendingbatch WHERE id = ANY(%(batches)s)

@@ -37,6 +37,8 @@ class Rollup:
     name: str
     grain: Grain
     dimensions: tuple[str, ...]
+    source: str | None = None
+    """The finer rollup whose new cells it sums, instead of all cells once more."""
 
     @property
     def table(self) -> str:
@@ -55,10 +57,10 @@ class Rollup:
 
 
 ROLLUPS = (
-    Rollup("day_type_model", Grain.DAY, ("entity_type", "model_id")),
-    Rollup("quarter", Grain.QUARTER, ()),
-    Rollup("day_tags", Grain.DAY, ("tag_set_id",)),
-    Rollup("day_entity", Grain.DAY, ("entity_id",)),
+    Rollup("day_type_model", Grain.DAY, ("entity_type", "model_id"), "quarter_type_model"),
+    Rollup("quarter", Grain.QUARTER, (), "quarter_type_model"),
+    Rollup("day_tags", Grain.DAY, ("tag_set_id",), "quarter_tags"),
+    Rollup("day_entity", Grain.DAY, ("entity_id",), "hour_entity"),
     Rollup("quarter_type_model", Grain.QUARTER, ("entity_type", "model_id")),
     Rollup("quarter_tags", Grain.QUARTER, ("tag_set_id",)),
     Rollup("day_entity_model", Grain.DAY, ("entity_id", "model_id")),
@@ -73,29 +75,43 @@ log.
 
 
 def added_sql(rollup: Rollup, source: str) -> str:
-    """The rows of a rollup that the cells of `source` make, in key order.
+    """The rows of a rollup that the relation `source` makes, one a key.
 
-    `source` is a relation with the columns of every key and measure, by quarter-hour.
+    `source` has the columns of the key and every measure, by the same grain or a finer one.
     """
     bucket = f"{rollup.grain.bucket('bucket')} AS bucket"
     key = ["account_id", bucket, *rollup.dimensions]
     positions = ", ".join(str(n + 1) for n in range(len(key)))
     return f"""
         SELECT {", ".join(key)}, {", ".join(f"sum({name}) AS {name}" for name in MEASURES)}
-        FROM {source} GROUP BY {positions} ORDER BY {positions}
+        FROM {source} GROUP BY {positions}
     """
 
 
-def upsert_sql(rollup: Rollup, source: str) -> str:
-    """Add the cells of `source` to a rollup.
+def upsert_sql(rollup: Rollup, added: str) -> str:
+    """Add the rows of the relation `added` to a rollup.
 
     In key order: upserts that meet the same rows in another order deadlock, and a column missing
     from the order brings that back.
     """
-    key = ", ".join(rollup.key)
+    key, measures = ", ".join(rollup.key), ", ".join(MEASURES)
     return f"""
-        INSERT INTO {rollup.table} AS kept ({key}, {", ".join(MEASURES)})
-        {added_sql(rollup, source)}
+        INSERT INTO {rollup.table} AS kept ({key}, {measures})
+        SELECT {key}, {measures} FROM {added} ORDER BY {key}
         ON CONFLICT ({key}) DO UPDATE SET
             {", ".join(f"{name} = kept.{name} + excluded.{name}" for name in MEASURES)}
     """
+
+
+def roll_up_steps() -> str:
+    """Steps of a WITH: `cell` (measures by quarter-hour and every dimension) in, all rollups done.
+
+    Summing the cells for 4 rollups and the other 4 from those takes a fifth off the whole.
+    """
+    steps = []
+    for rollup in sorted(ROLLUPS, key=lambda rollup: rollup.source is not None):
+        added = f"{rollup.name}_added"
+        source = f"{rollup.source}_added" if rollup.source else "cell"
+        steps.append(f"{added} AS ({added_sql(rollup, source)})")
+        steps.append(f"{rollup.name} AS ({upsert_sql(rollup, added)})")
+    return ", ".join(steps)

@@ -20,16 +20,17 @@ SELECT account_id, session_id, min(timestamp) AS started_at, max(timestamp) AS e
        (array_agg(entity_id ORDER BY timestamp, id))[1] AS entity_id,
        count(*) AS turns, coalesce(sum(cost), 0) AS cost,
        count(*) FILTER (WHERE cost IS NULL) AS unpriced_events,
-       sum(input_tokens + output_tokens) AS tokens
+       sum(input_tokens + output_tokens) AS tokens,
+       array_agg(model_id) AS models, array_agg(tag_set_id) AS tag_sets
 FROM batch WHERE session_id IS NOT NULL GROUP BY account_id, session_id
 """
 
-CALL_SQL = """
-SELECT account_id, session_id, array_agg(model_id) AS models, array_agg(tag_set_id) AS tag_sets
-FROM (
-    SELECT DISTINCT account_id, session_id, model_id, tag_set_id
-    FROM batch WHERE session_id IS NOT NULL
-) AS call GROUP BY account_id, session_id
+# Per session, not by joining all calls to all turns: with stale statistics that was a nested loop
+# of 10,000 by 10,000, 11 s instead of 0.6 s for 50,000 events.
+CALLS_SQL = """
+SELECT array_agg(call.model_id) AS models, array_agg(call.tag_set_id) AS tag_sets FROM (
+    SELECT DISTINCT * FROM unnest(turn.models, turn.tag_sets) AS every (model_id, tag_set_id)
+) AS call
 """
 
 MERGE_SQL = f"""
@@ -38,8 +39,8 @@ INSERT INTO events_session AS kept (
     models, tag_sets
 )
 SELECT account_id, session_id, started_at, ended_at, first_id, entity_id, {", ".join(TOTALS)},
-       models, tag_sets
-FROM turn JOIN call USING (account_id, session_id) ORDER BY account_id, session_id
+       calls.models, calls.tag_sets
+FROM turn, LATERAL ({CALLS_SQL}) AS calls ORDER BY account_id, session_id
 ON CONFLICT (account_id, session_id) DO UPDATE SET
     {", ".join(f"{name} = kept.{name} + excluded.{name}" for name in TOTALS)},
     ended_at = GREATEST(kept.ended_at, excluded.ended_at),
@@ -72,7 +73,6 @@ ON CONFLICT (account_id, bucket, entity_id) DO UPDATE SET
 
 SESSION_STEPS = f"""
 turn AS ({TURN_SQL}),
-call AS ({CALL_SQL}),
 before AS MATERIALIZED (
     SELECT kept.* FROM events_session AS kept JOIN turn USING (account_id, session_id)
 ),

@@ -124,6 +124,16 @@ def test_a_table_is_what_its_declaration_says(rollup):
     assert tuple(primary["columns"]) == rollup.key
 
 
+@pytest.mark.parametrize("rollup", ROLLUPS, ids=lambda rollup: rollup.name)
+def test_a_rollup_can_be_summed_from_its_source(rollup):
+    if rollup.source is None:
+        return
+    (source,) = (found for found in ROLLUPS if found.name == rollup.source)
+    assert source.covers(frozenset(rollup.dimensions))
+    assert rollup.grain % source.grain == 0
+    assert source.source is None
+
+
 def rows_of(table, account):
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {table} WHERE account_id = %s", [account.pk])
