@@ -25,20 +25,10 @@ from analytics.planner import plan_from
 from analytics.query import Query
 from events.money import OneDecimal, one_decimal
 from events.rollups import Grain, Rollup
+from events.session_rollup import TURN_COLUMNS
 
 STARTS = Rollup("session_start", Grain.DAY, ("entity_id",))
 """The grain of events_sessionstart: what began, by UTC day and entity."""
-
-TURN_SQL = """
-SELECT session_id, min(timestamp) AS started_at, max(timestamp) AS ended_at,
-       (array_agg(id ORDER BY timestamp, id))[1] AS first_id,
-       (array_agg(entity_id ORDER BY timestamp, id))[1] AS entity_id,
-       count(*) AS turns, coalesce(sum(cost), 0) AS cost,
-       count(*) FILTER (WHERE cost IS NULL) AS unpriced_events,
-       sum(input_tokens + output_tokens) AS tokens,
-       array_agg(model_id) AS models, array_agg(tag_set_id) AS tag_sets
-FROM events_event AS fact
-"""
 
 TOUCHED_SQL = """
 SELECT turn.session_id,
@@ -153,7 +143,9 @@ def _touched(query: Query, bind: Bind) -> str:
     tail = f"{pending(query.account_id, bind)} AND session_id IS NOT NULL"
     kept = f"kept.account_id = {bind(query.account_id)} AND kept.session_id = turn.session_id"
     return f"""
-        WITH turn AS MATERIALIZED ({TURN_SQL} WHERE {tail} GROUP BY session_id),
+        WITH turn AS MATERIALIZED (
+            SELECT {TURN_COLUMNS} FROM events_event AS fact WHERE {tail} GROUP BY session_id
+        ),
         touched AS MATERIALIZED (
             {TOUCHED_SQL} FROM turn LEFT JOIN events_session AS kept ON {kept}
         )

@@ -11,8 +11,8 @@ from typing import Any
 from django.db import connection, transaction
 
 from events.retention import log_from
-from events.roller import CELL_SQL, ENTITY_SQL, LOCK
-from events.rollups import ROLLUPS, added_sql, roll_up_steps
+from events.roller import CELL_SQL, ENTITY_SQL, LOCK, SPEND_SQL
+from events.rollups import ROLLUPS, Grain, added_sql, roll_up_steps
 from events.rules import EARLIEST
 from events.session_rollup import SESSION_STEPS, TURN_SQL
 from events.snapshot import snapshot
@@ -49,17 +49,11 @@ WHOLE_TABLES = {
 }
 """What knows no day, and the rows of each that the log can tell."""
 
-SESSION_STARTS_SQL = """
-SELECT account_id, date_bin('1 day', started_at, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS bucket,
-       entity_id, count(*) AS sessions, sum(turns) AS turns, sum(cost) AS cost,
+SESSION_STARTS_SQL = f"""
+SELECT account_id, {Grain.DAY.bucket("started_at")} AS bucket, entity_id,
+       count(*) AS sessions, sum(turns) AS turns, sum(cost) AS cost,
        sum(unpriced_events) AS unpriced_events
 FROM turn GROUP BY 1, 2, 3
-"""
-
-SPEND_SQL = """
-SELECT account_id, entity_id, count(*) AS events, coalesce(sum(cost), 0) AS cost,
-       min(timestamp) AS first_seen, max(timestamp) AS last_seen
-FROM batch WHERE entity_id <> 0 GROUP BY account_id, entity_id
 """
 
 

@@ -39,11 +39,16 @@ FROM batch AS fact LEFT JOIN events_entity AS entity ON entity.id = fact.entity_
 GROUP BY 1, 2, 3, 4, 5, 6
 """
 
-ENTITY_SQL = """
+SPEND_SQL = """
+SELECT account_id, entity_id, count(*) AS events, coalesce(sum(cost), 0) AS cost,
+       min(timestamp) AS first_seen, max(timestamp) AS last_seen
+FROM batch WHERE entity_id <> 0 GROUP BY account_id, entity_id
+"""
+
+ENTITY_SQL = f"""
 INSERT INTO events_entityspend AS kept
     (account_id, entity_id, events, cost, first_seen, last_seen)
-SELECT account_id, entity_id, count(*), coalesce(sum(cost), 0), min(timestamp), max(timestamp)
-FROM batch WHERE entity_id <> 0 GROUP BY account_id, entity_id ORDER BY account_id, entity_id
+{SPEND_SQL} ORDER BY account_id, entity_id
 ON CONFLICT (account_id, entity_id) DO UPDATE SET
     events = kept.events + excluded.events,
     cost = kept.cost + excluded.cost,

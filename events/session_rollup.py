@@ -14,14 +14,19 @@ from events.rollups import Grain
 TOTALS = ("turns", "cost", "unpriced_events", "tokens")
 START_MEASURES = ("sessions", "turns", "cost", "unpriced_events")
 
-TURN_SQL = """
-SELECT account_id, session_id, min(timestamp) AS started_at, max(timestamp) AS ended_at,
-       (array_agg(id ORDER BY timestamp, id))[1] AS first_id,
-       (array_agg(entity_id ORDER BY timestamp, id))[1] AS entity_id,
-       count(*) AS turns, coalesce(sum(cost), 0) AS cost,
-       count(*) FILTER (WHERE cost IS NULL) AS unpriced_events,
-       sum(input_tokens + output_tokens) AS tokens,
-       array_agg(model_id) AS models, array_agg(tag_set_id) AS tag_sets
+TURN_COLUMNS = """
+session_id, min(timestamp) AS started_at, max(timestamp) AS ended_at,
+(array_agg(id ORDER BY timestamp, id))[1] AS first_id,
+(array_agg(entity_id ORDER BY timestamp, id))[1] AS entity_id,
+count(*) AS turns, coalesce(sum(cost), 0) AS cost,
+count(*) FILTER (WHERE cost IS NULL) AS unpriced_events,
+sum(input_tokens + output_tokens) AS tokens,
+array_agg(model_id) AS models, array_agg(tag_set_id) AS tag_sets
+"""
+"""What some events of a session, grouped by it, say of the session."""
+
+TURN_SQL = f"""
+SELECT account_id, {TURN_COLUMNS}
 FROM batch WHERE session_id IS NOT NULL GROUP BY account_id, session_id
 """
 
