@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from events.body import BOM
 from events.ingest import Outcome, id_digest, record_events
 from events.mapping import BadImport, Mapping, read_tags
 from events.rules import FieldError
@@ -30,7 +31,7 @@ CSV = {".csv"}
 JSON_LINES = {".jsonl", ".ndjson", ".json"}
 GZIP = ".gz"
 UNREADABLE = (OSError, EOFError, zlib.error)
-BOM = b"\xef\xbb\xbf"
+
 
 Item = NewEvent | InvalidEvent
 
