@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from apikeys.admin import ReadOnly
 from apikeys.models import Account
-from events.ingest import id_digest
+from events.identity import key_of
 from events.models import Entity, Event, EventKey, LLMModel
 from events.money import plain
 
@@ -197,11 +197,7 @@ def address(event: Event) -> str:
 
 def having_id(events: QuerySet[Event], event_id: str) -> QuerySet[Event]:
     """The events with this id, one an account at most; their keys say in which partitions."""
-    # By the accounts, as the index of the keys begins with them.
-    keys = EventKey.objects.filter(account__in=Account.objects.all(), digest=id_digest(event_id))
-    places = list(keys.values_list("account_id", "timestamp"))
-    return events.filter(
-        id=event_id,
-        account_id__in={account_id for account_id, _ in places},
-        timestamp__in={timestamp for _, timestamp in places},
-    )
+    accounts = Account.objects.values_list("pk", flat=True)
+    keys = EventKey.objects.filter(digest__in=[key_of(pk, event_id) for pk in accounts])
+    times = list(keys.values_list("timestamp", flat=True))
+    return events.filter(id=event_id, account_id__in=list(accounts), timestamp__in=times)

@@ -7,6 +7,7 @@ never deleted. Two processes that make the same row meet in ON CONFLICT DO NOTHI
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -88,7 +89,7 @@ def _unnest(columns: dict[str, str]) -> str:
 
 def tags_name(tags: dict[str, str]) -> Name:
     """A tag set's name: its pairs in order of their keys, flattened."""
-    return tuple(part for pair in sorted(tags.items()) for part in pair)
+    return tuple(chain.from_iterable(sorted(tags.items())))
 
 
 def _encode_tags(name: Name) -> tuple[bytes, str]:

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from events.body import BOM
-from events.ingest import Outcome, id_digest, record_events
+from events.identity import id_digest
+from events.ingest import record_events
 from events.mapping import BadImport, Mapping, read_tags
+from events.outcome import Outcome
 from events.rules import FieldError
 from events.schema import InvalidEvent, NewEvent, decode_loosely, parse
 

@@ -11,8 +11,8 @@ from typing import Any
 from django.db import connection, transaction
 
 from events.retention import log_from
-from events.roller import CELL_SQL, ENTITY_SQL, LOCK, SPEND_SQL
-from events.rollups import ROLLUPS, Grain, added_sql, roll_up_steps
+from events.roller import ENTITY_SQL, FACT_SQL, LOCK, SPEND_SQL
+from events.rollups import ROLLUPS, Grain, facts_sql, roll_up_steps
 from events.rules import EARLIEST
 from events.session_rollup import SESSION_STEPS, TURN_SQL
 from events.snapshot import snapshot
@@ -21,21 +21,21 @@ DAY = timedelta(days=1)
 
 ROLLED_UP = "batch_id <> ALL(ARRAY(SELECT id FROM events_pendingbatch))"
 OF_ACCOUNT = "(%(account_id)s::integer IS NULL OR account_id = %(account_id)s)"
+EVENT_OF_ACCOUNT = OF_ACCOUNT.replace("account_id =", "event.account_id =")
 OF_DAY = "{column} >= %(since)s AND {column} < %(until)s"
 
 LOG_OF_DAY = f"""
-batch AS (
-    SELECT * FROM events_event
-    WHERE {OF_DAY.format(column="timestamp")} AND {OF_ACCOUNT} AND {ROLLED_UP}
-), cell AS MATERIALIZED ({CELL_SQL})
+fact AS MATERIALIZED (
+    {FACT_SQL} WHERE {OF_DAY.format(column="timestamp")} AND {EVENT_OF_ACCOUNT} AND {ROLLED_UP}
+)
 """
 
 # Not materialised: the log is too large to be copied, and cheaper to read once more. Sessions that
 # began before the log does cannot be put together from it.
 LOG = f"""
-batch AS NOT MATERIALIZED (
-    SELECT * FROM events_event AS event
-    WHERE timestamp >= %(log_from)s AND {OF_ACCOUNT} AND {ROLLED_UP} AND NOT EXISTS (
+fact AS NOT MATERIALIZED (
+    {FACT_SQL}
+    WHERE timestamp >= %(log_from)s AND {EVENT_OF_ACCOUNT} AND {ROLLED_UP} AND NOT EXISTS (
         SELECT FROM events_session AS older
         WHERE older.account_id = event.account_id AND older.session_id = event.session_id
           AND older.started_at < %(log_from)s
@@ -96,7 +96,7 @@ def day_differences(day: date, account_id: int | None) -> list[Difference]:
         _compared(
             rollup.table,
             rollup.key,
-            added_sql(rollup, "cell"),
+            facts_sql(rollup),
             f"SELECT * FROM {rollup.table} WHERE {_of_day()}",
         )
         for rollup in ROLLUPS

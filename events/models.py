@@ -90,18 +90,15 @@ class TagSet(models.Model):
 
 
 class EventKey(models.Model):
-    """Who was here before: one row per (account, id) for ever, also after the event is gone.
+    """Who was here before: one row per account and id for ever, also after the event is gone.
 
-    `digest` is of the id, `content` of what the client sent, `timestamp` finds the partition.
+    `digest` is of the account and the id, `content` of what the client sent (8 bytes of it);
+    `timestamp` finds the partition.
     """
 
-    pk = models.CompositePrimaryKey("account_id", "digest")
-    account = models.ForeignKey(
-        Account, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
-    )
-    digest = models.BinaryField(max_length=16)
-    content = models.BinaryField(max_length=16)
+    digest = models.UUIDField(primary_key=True)
     timestamp = models.DateTimeField()
+    content = models.BigIntegerField()
 
     class Meta:
         managed = False
@@ -137,7 +134,10 @@ def _dimension(to: type[models.Model]) -> "models.ForeignKey[Any, Any]":
 
 
 class Event(models.Model):
-    """Fact: one LLM call. Append-only; its `id` is unique per account, by EventKey."""
+    """Fact: one LLM call. Append-only; its `id` is unique per account, by EventKey.
+
+    A part of its tokens that is 0 is NULL.
+    """
 
     id = models.TextField(primary_key=True)
     account = models.ForeignKey(
@@ -153,9 +153,9 @@ class Event(models.Model):
     session_id = models.TextField(null=True)
     input_tokens = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
-    cache_read_tokens = models.BigIntegerField()
-    cache_write_tokens = models.BigIntegerField()
-    reasoning_tokens = models.BigIntegerField()
+    cache_read_tokens = models.BigIntegerField(null=True)
+    cache_write_tokens = models.BigIntegerField(null=True)
+    reasoning_tokens = models.BigIntegerField(null=True)
     cost = models.DecimalField(max_digits=20, decimal_places=10, null=True)
     cost_source = models.SmallIntegerField(choices=CostSource)
     latency_ms = models.BigIntegerField(null=True)

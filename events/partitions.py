@@ -18,6 +18,11 @@ def month_of(moment: datetime) -> date:
     return moment.astimezone(UTC).date().replace(day=1)
 
 
+def months_of(moments: Iterable[datetime]) -> set[date]:
+    """The partitions of many moments, which are in UTC."""
+    return {date(year, month, 1) for year, month in {(at.year, at.month) for at in moments}}
+
+
 def next_month(month: date) -> date:
     """The first day of the month after."""
     return (month + timedelta(days=32)).replace(day=1)

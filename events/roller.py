@@ -11,9 +11,8 @@ from datetime import datetime
 
 from django.db import DataError, connection, transaction
 
-from events.measures import MEASURES
 from events.models import PendingBatch
-from events.rollups import Grain, roll_up_steps
+from events.rollups import roll_up_steps
 from events.session_rollup import SESSION_STEPS
 
 log = logging.getLogger(__name__)
@@ -31,18 +30,17 @@ WHERE %(account_id)s::integer IS NULL OR account_id = %(account_id)s
 ORDER BY id LIMIT 1000
 """
 
-CELL_SQL = f"""
-SELECT fact.account_id, {Grain.QUARTER.bucket("fact.timestamp")} AS bucket, fact.entity_id,
-       coalesce(entity.entity_type, '') AS entity_type, fact.model_id, fact.tag_set_id,
-       {", ".join(f"{sql} AS {name}" for name, sql in MEASURES.items())}
-FROM batch AS fact LEFT JOIN events_entity AS entity ON entity.id = fact.entity_id
-GROUP BY 1, 2, 3, 4, 5, 6
+FACT_SQL = """
+SELECT event.account_id, timestamp, event.entity_id, model_id, tag_set_id, success, cost,
+       input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+       latency_ms, coalesce(entity.entity_type, '') AS entity_type, event.id, session_id
+FROM events_event AS event LEFT JOIN events_entity AS entity ON entity.id = event.entity_id
 """
 
 SPEND_SQL = """
 SELECT account_id, entity_id, count(*) AS events, coalesce(sum(cost), 0) AS cost,
        min(timestamp) AS first_seen, max(timestamp) AS last_seen
-FROM batch WHERE entity_id <> 0 GROUP BY account_id, entity_id
+FROM fact WHERE entity_id <> 0 GROUP BY account_id, entity_id
 """
 
 ENTITY_SQL = f"""
@@ -60,11 +58,10 @@ ON CONFLICT (account_id, entity_id) DO UPDATE SET
 def _roll_up_sql() -> str:
     """One statement, one snapshot: read the batches once, add them everywhere, forget them."""
     return f"""
-        WITH batch AS MATERIALIZED (
-            SELECT * FROM events_event
-            WHERE batch_id = ANY(%(batches)s)
+        WITH fact AS MATERIALIZED (
+            {FACT_SQL} WHERE batch_id = ANY(%(batches)s)
               AND timestamp BETWEEN %(first)s AND %(last)s
-        ), cell AS MATERIALIZED ({CELL_SQL}),
+        ),
         {roll_up_steps()},
         entity_spend AS ({ENTITY_SQL}),
         {SESSION_STEPS}

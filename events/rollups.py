@@ -6,7 +6,7 @@ A new rollup is one entry here and one migration that makes its table.
 from dataclasses import dataclass
 from enum import IntEnum
 
-from events.measures import MEASURES
+from events.measures import MEASURES, ROLLED_UP
 
 EPOCH = "TIMESTAMPTZ '2000-01-01 00:00:00+00'"
 
@@ -38,7 +38,7 @@ class Rollup:
     grain: Grain
     dimensions: tuple[str, ...]
     source: str | None = None
-    """The finer rollup whose new cells it sums, instead of all cells once more."""
+    """The finer rollup whose new rows it sums, instead of all events once more."""
 
     @property
     def table(self) -> str:
@@ -74,18 +74,25 @@ log.
 """
 
 
-def added_sql(rollup: Rollup, source: str) -> str:
-    """The rows of a rollup that the relation `source` makes, one a key.
+def facts_sql(rollup: Rollup) -> str:
+    """The rows of a rollup that the events of the relation `fact` make, one a key."""
+    key = ["account_id", f"{rollup.grain.bucket('timestamp')} AS bucket", *rollup.dimensions]
+    return _grouped(key, [f"{sql} AS {name}" for name, sql in ROLLED_UP.items()], "fact")
 
-    `source` has the columns of the key and every measure, by the same grain or a finer one.
-    """
-    bucket = f"{rollup.grain.bucket('bucket')} AS bucket"
-    key = ["account_id", bucket, *rollup.dimensions]
+
+def added_sql(rollup: Rollup, source: str) -> str:
+    """The same from the rows of a finer rollup, as the relation `source`."""
+    key = ["account_id", f"{rollup.grain.bucket('bucket')} AS bucket", *rollup.dimensions]
+    return _grouped(key, [f"{_total(name)}({name}) AS {name}" for name in MEASURES], source)
+
+
+def _total(name: str) -> str:
+    return "sum" if name == "cost" else "bigint_sum"
+
+
+def _grouped(key: list[str], measures: list[str], source: str) -> str:
     positions = ", ".join(str(n + 1) for n in range(len(key)))
-    return f"""
-        SELECT {", ".join(key)}, {", ".join(f"sum({name}) AS {name}" for name in MEASURES)}
-        FROM {source} GROUP BY {positions}
-    """
+    return f"SELECT {', '.join([*key, *measures])} FROM {source} GROUP BY {positions}"
 
 
 def upsert_sql(rollup: Rollup, added: str) -> str:
@@ -104,14 +111,15 @@ def upsert_sql(rollup: Rollup, added: str) -> str:
 
 
 def roll_up_steps() -> str:
-    """Steps of a WITH: `cell` (measures by quarter-hour and every dimension) in, all rollups done.
+    """Steps of a WITH: `fact` (events with the type of their entity) in, all rollups done.
 
-    Summing the cells for 4 rollups and the other 4 from those takes a fifth off the whole.
+    Events are summed for 4 rollups and the other 4 made from those. Summed by every dimension
+    first, and then 4 times more, took twice as long: nearly every event is alone there.
     """
     steps = []
     for rollup in sorted(ROLLUPS, key=lambda rollup: rollup.source is not None):
         added = f"{rollup.name}_added"
-        source = f"{rollup.source}_added" if rollup.source else "cell"
-        steps.append(f"{added} AS ({added_sql(rollup, source)})")
+        rows = added_sql(rollup, f"{rollup.source}_added") if rollup.source else facts_sql(rollup)
+        steps.append(f"{added} AS ({rows})")
         steps.append(f"{rollup.name} AS ({upsert_sql(rollup, added)})")
     return ", ".join(steps)

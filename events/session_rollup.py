@@ -27,7 +27,7 @@ array_agg(model_id) AS models, array_agg(tag_set_id) AS tag_sets
 
 TURN_SQL = f"""
 SELECT account_id, {TURN_COLUMNS}
-FROM batch WHERE session_id IS NOT NULL GROUP BY account_id, session_id
+FROM fact WHERE session_id IS NOT NULL GROUP BY account_id, session_id
 """
 
 # Per session, not by joining all calls to all turns: with stale statistics that was a nested loop
@@ -84,7 +84,7 @@ before AS MATERIALIZED (
 after AS ({MERGE_SQL}),
 session_start AS ({START_SQL})
 """
-"""Steps of the roll-up statement: `batch` (events) in, both session tables brought up to date."""
+"""Steps of the roll-up statement: `fact` (events) in, both session tables brought up to date."""
 
 SPAN_SQL = """
 SELECT min(first), max(last) FROM (

@@ -16,18 +16,11 @@ from apikeys.problems import Problem
 from apikeys.views import AccountView
 from events.body import Body, read_body
 from events.filters import EventFilter
-from events.ingest import (
-    CONFLICT,
-    CREATED,
-    DUPLICATE,
-    REJECTED,
-    NotAllAccepted,
-    Outcome,
-    id_digest,
-    record_events,
-)
+from events.identity import key_of
+from events.ingest import NotAllAccepted, record_events
 from events.lists import ListView
 from events.models import Event, EventKey
+from events.outcome import CONFLICT, CREATED, DUPLICATE, REJECTED, Outcome
 from events.rows import EVENT_COLUMNS, event_row
 from events.snapshot import snapshot
 
@@ -86,8 +79,8 @@ class EventView(AccountView):
 
     def _find(self, event_id: str) -> Event | None:
         """By its key, which says in which partition to look."""
-        keys = EventKey.objects.filter(account_id=self.account.pk, digest=id_digest(event_id))
-        if (key := keys.first()) is None:
+        key = EventKey.objects.filter(pk=key_of(self.account.pk, event_id)).first()
+        if key is None:
             return None
         return _events(self.account.pk).filter(timestamp=key.timestamp, id=event_id).first()
 

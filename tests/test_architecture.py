@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "apikeys": set(),
 }
 WRITES_EVENTS = re.compile(
-    r"(copy|insert\s+into|update|delete\s+from|truncate)\s+(only\s+)?\"?(events_event\b|{LOG})"
+    r"(copy|insert\s+into|update|delete\s+from|truncate)\s+(only\s+)?\"?(events_event(key)?\b|{LOG})"
     r"|\bEvent(Key)?\.objects\.(create|bulk_create|update|get_or_create|update_or_create)\b",
     re.IGNORECASE,
 )
@@ -52,7 +52,20 @@ def test_only_ingest_writes_events():
         for path in sources(app)
         if any(WRITES_EVENTS.search(text) for text in strings_and_code(path))
     }
-    assert writers == {"events/ingest.py"}
+    assert writers == {"events/identity.py", "events/log.py"}
+
+
+def test_only_record_events_claims_and_appends():
+    callers = {
+        str(path.relative_to(HOME))
+        for app in MAY_IMPORT
+        for path in sources(app)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        and node.module in {"events.identity", "events.log"}
+        and {"claim", "append"} & {name.name for name in node.names}
+    }
+    assert callers == {"events/ingest.py"}
 
 
 def strings_and_code(path: Path) -> Iterator[str]:

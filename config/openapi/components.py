@@ -29,7 +29,7 @@ from config.openapi.shapes import (
     words,
 )
 from events.body import MAX_EVENTS
-from events.ingest import CONFLICT, CREATED, DUPLICATE, REJECTED
+from events.outcome import CONFLICT, CREATED, DUPLICATE, REJECTED
 from events.rows import EVENT_COLUMNS
 
 FAULT: Schema = {

@@ -11,9 +11,9 @@ from django.utils import timezone
 from apikeys.management.accounts import find_or_make_account
 from apikeys.management.database import need_tables
 from events.importing import Row, check, read_rows, record_rows
-from events.ingest import CONFLICT, CREATED, DUPLICATE, REJECTED
 from events.management.progress import Progress
 from events.mapping import BadImport, Mapping
+from events.outcome import CONFLICT, CREATED, DUPLICATE, REJECTED
 from events.rules import FieldError
 
 HELP = """\

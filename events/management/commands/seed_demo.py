@@ -14,9 +14,10 @@ from apikeys.management.accounts import find_or_make_account
 from apikeys.management.database import need_tables
 from events.demo_cast import CAST
 from events.demo_data import Plan
-from events.ingest import CONFLICT, CREATED, DUPLICATE, record_events
+from events.ingest import record_events
 from events.management.progress import Progress
 from events.models import Entity
+from events.outcome import CONFLICT, CREATED, DUPLICATE
 from events.rules import EARLIEST
 from events.schema import NewEvent, normalise
 
