@@ -10,9 +10,9 @@ from analytics import sessions
 from analytics.models import Anomaly
 from analytics.params import UTC_ZONE
 from analytics.periods import INTERVALS, Bucket, Period, buckets
-from analytics.query import Query
+from analytics.query import SPENT, Query
 from analytics.sql import NOTHING, Group, Measures, groups, names_of, totals
-from events.money import OneDecimal, one_decimal
+from events.money import OneDecimal, one_decimal, total
 
 Row = dict[str, Any]
 
@@ -30,6 +30,10 @@ MEASURE_KEYS = [
 ]
 
 
+SUMMED = ("cost", "events", "unpriced_events")
+"""The measures of a summary."""
+
+
 def costs_columns(query: Query) -> list[str]:
     """The keys of `costs_rows`."""
     return [*names_of(query), *MEASURE_KEYS]
@@ -38,23 +42,40 @@ def costs_columns(query: Query) -> list[str]:
 def costs_rows(query: Query) -> Iterator[Row]:
     """One row per group: its names, then its measures."""
     for group in groups(query):
-        yield _names(group) | _measures(group.measures)
+        yield _named(query, group) | _measures(group.measures)
 
 
-def costs_summary(query: Query) -> Row:
-    """Over everything that matched, whatever the query's limit."""
-    total = totals(query)
+def costs_body(query: Query) -> Row:
+    """The rows, and a summary of everything that matched, whatever the query's limit."""
+    rows = list(costs_rows(query))
+    whole = query.limit is None and query.offset == 0
+    summary = _added_up(rows) if whole else _summary(totals(replace(query, measures=SUMMED)))
     return {
-        "total_cost": total.cost,
-        "total_events": total.events,
-        "unpriced_events": total.unpriced_events,
-        "period": {"start": query.period.start, "end": query.period.end},
+        "data": rows,
+        "summary": summary | {"period": {"start": query.period.start, "end": query.period.end}},
+    }
+
+
+def _added_up(rows: list[Row]) -> Row:
+    """The same from all the rows, which add up to it: nothing is read once more."""
+    return {
+        "total_cost": total(row["total_cost"] for row in rows),
+        "total_events": sum(row["total_events"] for row in rows),
+        "unpriced_events": sum(row["unpriced_events"] for row in rows),
+    }
+
+
+def _summary(measures: Measures) -> Row:
+    return {
+        "total_cost": measures.cost,
+        "total_events": measures.events,
+        "unpriced_events": measures.unpriced_events,
     }
 
 
 def timeseries_rows(query: Query, interval: str) -> Iterator[Row]:
     """Every bucket of the period in order, the empty ones with 0."""
-    query = replace(query, dimensions=(interval,))
+    query = replace(query, dimensions=(interval,), measures=SPENT)
     found = {group.names[interval].start: group.measures for group in groups(query)}
     for bucket in buckets(query.period, interval).buckets:
         measures = found.get(bucket.start, NOTHING)
@@ -68,14 +89,14 @@ def timeseries_rows(query: Query, interval: str) -> Iterator[Row]:
 def models_rows(query: Query) -> Iterator[Row]:
     """One row per model with its share of everything that matched."""
     rows = list(costs_rows(replace(query, dimensions=("model",))))
-    total = sum((row["total_cost"] for row in rows), Decimal(0))
+    whole = total(row["total_cost"] for row in rows)
     for row in rows:
-        yield row | {"percentage_of_total": percent(row["total_cost"], total)}
+        yield row | {"percentage_of_total": percent(row["total_cost"], whole)}
 
 
 def top_rows(query: Query) -> Iterator[Row]:
     """Entities by cost, ranked from 1."""
-    query = replace(query, dimensions=("entity",), attributed=True)
+    query = replace(query, dimensions=("entity",), attributed=True, measures=SPENT)
     for rank, group in enumerate(groups(query), start=1):
         cost, events = group.measures.cost, group.measures.events
         yield group.names | {"total_cost": cost, "total_events": events, "rank": rank}
@@ -86,19 +107,23 @@ def sessions_rows(query: Query) -> Iterator[Row]:
     return (session._asdict() for session in sessions.sessions(query))
 
 
-def sessions_summary(query: Query) -> Row:
-    """Over all sessions that matched, whatever the query's limit."""
-    found = sessions.summary(query)
+def sessions_body(query: Query) -> Row:
+    """The rows, and a summary of all sessions that matched, whatever the query's limit."""
+    rows, found = sessions.page(query)
     return {
-        "total_sessions": found.sessions,
-        "avg_turns_per_session": found.avg_turns,
-        "avg_cost_per_session": found.avg_cost,
-        "unpriced_events": found.unpriced_events,
+        "data": [session._asdict() for session in rows],
+        "summary": {
+            "total_sessions": found.sessions,
+            "avg_turns_per_session": found.avg_turns,
+            "avg_cost_per_session": found.avg_cost,
+            "unpriced_events": found.unpriced_events,
+        },
     }
 
 
 def comparison(query: Query, period1: Period, period2: Period) -> Row:
     """Two periods side by side; a change is the first less the second, in percent of period2."""
+    query = replace(query, measures=SPENT)
     one, two = (totals(replace(query, period=period)) for period in (period1, period2))
     return {
         "period1": _compared(period1, one),
@@ -142,22 +167,23 @@ def _compared(period: Period, total: Measures) -> Row:
 
 
 def _measures(measures: Measures) -> Row:
-    values = (
-        measures.cost,
-        measures.events,
-        measures.input_tokens,
-        measures.output_tokens,
-        measures.avg_latency_ms,
-        measures.failed_events,
-        measures.cache_read_tokens,
-        measures.cache_write_tokens,
-        measures.reasoning_tokens,
-        measures.unpriced_events,
-    )
-    return dict(zip(MEASURE_KEYS, values, strict=True))
+    return {
+        "total_cost": measures.cost,
+        "total_events": measures.events,
+        "total_input_tokens": measures.input_tokens,
+        "total_output_tokens": measures.output_tokens,
+        "avg_latency_ms": measures.avg_latency_ms,
+        "failed_events": measures.failed_events,
+        "total_cache_read_tokens": measures.cache_read_tokens,
+        "total_cache_write_tokens": measures.cache_write_tokens,
+        "total_reasoning_tokens": measures.reasoning_tokens,
+        "unpriced_events": measures.unpriced_events,
+    }
 
 
-def _names(group: Group) -> Row:
+def _named(query: Query, group: Group) -> Row:
+    if query.interval is None:
+        return group.names
     return {name: _bucket_name(name, value) for name, value in group.names.items()}
 
 

@@ -47,11 +47,22 @@ def covering(dimensions: frozenset[str]) -> list[Rollup]:
 
 def plan_from(sources: list[Rollup], edges: list[datetime]) -> list[Part]:
     """`plan` with the rollups given, coarse to fine; with none, all of it from the log."""
+    sources, edges = _uncut(sources, edges)
     spans: dict[Rollup | None, list[Span]] = {}
     for since, until in pairwise(edges):
         for source, span in _split(since, until, sources):
             spans.setdefault(source, []).append(span)
     return [Part(source, tuple(merged(found))) for source, found in spans.items()]
+
+
+def _uncut(sources: list[Rollup], edges: list[datetime]) -> tuple[list[Rollup], list[datetime]]:
+    """Without the sources that are too coarse for every bucket, and without inner edges if the
+    coarsest source left has each of them: 744 hours are one span then, and planned at once."""
+    longest = max(until - since for since, until in pairwise(edges))
+    fitting = [source for source in sources if timedelta(minutes=source.grain) <= longest]
+    if fitting and all(edge == _floor(edge, fitting[0].grain) for edge in edges[1:-1]):
+        edges = [edges[0], edges[-1]]
+    return fitting, edges
 
 
 def merged(spans: list[Span]) -> list[Span]:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytics.periods import INTERVALS, Period
+from events.measures import MEASURES
 
 NAMES = ("entity", "entity_type", "provider", "model")
 """What facts can be grouped by, beside one of INTERVALS and `tags.{key}`."""
 TAG_PREFIX = "tags."
+SPENT = ("cost", "events")
+"""The measures of an answer that tells no more than these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,8 @@ class Query:
     """Least cost first instead of most."""
     limit: int | None = None
     offset: int = 0
+    measures: tuple[str, ...] = tuple(MEASURES)
+    """What is wanted to know; a measure that is not is 0 in the answer."""
 
     @property
     def interval(self) -> str | None:

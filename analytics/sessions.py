@@ -25,27 +25,43 @@ from analytics.planner import plan_from
 from analytics.query import Query
 from events.money import OneDecimal, one_decimal
 from events.rollups import Grain, Rollup
-from events.session_rollup import TURN_COLUMNS
 
 STARTS = Rollup("session_start", Grain.DAY, ("entity_id",))
 """The grain of events_sessionstart: what began, by UTC day and entity."""
+
+# What the tail says of its sessions. Not put in order, which takes most of the time: whose the
+# first event is, is looked up where it is not plain.
+TURN_SQL = """
+SELECT session_id, min(timestamp) AS started_at, max(timestamp) AS ended_at,
+       min(entity_id) AS entity_id, min(entity_id) <> max(entity_id) AS is_mixed,
+       count(*) AS turns, coalesce(sum(cost), 0) AS cost,
+       count(*) FILTER (WHERE cost IS NULL) AS unpriced_events,
+       sum(input_tokens + output_tokens) AS tokens
+"""
+CALLS_SQL = ", array_agg(model_id) AS models, array_agg(tag_set_id) AS tag_sets"
 
 TOUCHED_SQL = """
 SELECT turn.session_id,
        LEAST(kept.started_at, turn.started_at) AS started_at,
        GREATEST(kept.ended_at, turn.ended_at) AS ended_at,
-       CASE WHEN (kept.started_at, kept.first_id) < (turn.started_at, turn.first_id)
-            THEN kept.entity_id ELSE turn.entity_id END AS entity_id,
+       CASE WHEN kept.started_at < turn.started_at THEN kept.entity_id
+            WHEN NOT is_mixed AND (kept.started_at = turn.started_at) IS NOT TRUE
+            THEN turn.entity_id
+            ELSE (
+                SELECT first.entity_id FROM events_event AS first
+                WHERE first.account_id = {account} AND first.session_id = turn.session_id
+                  AND first.timestamp = turn.started_at
+                ORDER BY first.id LIMIT 1
+            ) END AS entity_id,
        turn.turns + coalesce(kept.turns, 0) AS turns,
        turn.cost + coalesce(kept.cost, 0) AS cost,
        turn.unpriced_events + coalesce(kept.unpriced_events, 0) AS unpriced_events,
        turn.tokens + coalesce(kept.tokens, 0) AS tokens,
-       turn.models || kept.models AS models,
-       turn.tag_sets || kept.tag_sets AS tag_sets,
        kept.started_at AS kept_started_at, kept.entity_id AS kept_entity_id,
        kept.turns AS kept_turns, kept.cost AS kept_cost,
        kept.unpriced_events AS kept_unpriced_events
 """
+ALL_CALLS_SQL = ", turn.models || kept.models AS models, turn.tag_sets || kept.tag_sets AS tag_sets"
 
 TAKEN_BACK_SQL = """
 SELECT -1, -turns, -cost, -unpriced_events FROM (
@@ -56,7 +72,8 @@ SELECT -1, -turns, -cost, -unpriced_events FROM (
 """
 
 COLUMNS = "session_id, started_at, ended_at, entity_id, turns, cost, unpriced_events, tokens"
-TOTALS = "sum(sessions), sum(turns), sum(cost), sum(unpriced_events)"
+ROW = "session_id, entity_type, named.entity_id, started_at, ended_at, turns, cost, tokens::bigint"
+ORDER = "started_at DESC, session_id"
 
 
 class Session(NamedTuple):
@@ -97,20 +114,10 @@ class Summary:
 def sessions(query: Query) -> Iterator[Session]:
     """The sessions that match, newest first, read as they are asked for."""
     bind = Bind()
-    page = bind(None if query.limit is None else query.offset + query.limit)
     sql = f"""
-        {_touched(query, bind)}, matching AS (
-            SELECT {COLUMNS} FROM touched AS fact WHERE {_matches(query, bind)}
-            UNION ALL
-            (SELECT {COLUMNS} FROM events_session AS fact
-             WHERE {_rolled_up(query, bind)} AND {_matches(query, bind)}
-             -- No session beyond the page can be on it, so the index gives just that many.
-             ORDER BY started_at DESC, session_id LIMIT {page})
-        )
-        SELECT session_id, entity.entity_type, entity.entity_id, started_at, ended_at, turns,
-               cost, tokens::bigint
-        FROM matching LEFT JOIN events_entity AS entity ON entity.id = matching.entity_id
-        ORDER BY started_at DESC, session_id LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}
+        WITH {_touched(query, bind)}, {_found(query, bind)}
+        SELECT {ROW} FROM found LEFT JOIN events_entity AS named ON named.id = found.entity_id
+        ORDER BY {ORDER}
     """
     with connection.chunked_cursor() as cursor:
         cursor.execute(sql, bind)
@@ -118,37 +125,75 @@ def sessions(query: Query) -> Iterator[Session]:
             yield Session._make(row)
 
 
-def summary(query: Query) -> Summary:
-    """What holds over all matching sessions, whatever the query's limit."""
-    bind = Bind()
-    rolled_up = _all_rolled_up if query.filters.of_calls else _starts
-    sql = f"""
-        {_touched(query, bind)}, part AS (
-            SELECT 1 AS sessions, turns, cost, unpriced_events
-            FROM touched AS fact WHERE {_matches(query, bind)}
-            UNION ALL {rolled_up(query, bind)}
-        )
-        SELECT {TOTALS} FROM part
+def page(query: Query) -> tuple[list[Session], Summary]:
+    """The sessions that match, newest first, and what holds over all whatever the query's limit.
+
+    One statement: the sessions of a long tail are put together once for both.
     """
-    ((found, turns, cost, unpriced),) = run(sql, bind)
-    return Summary(int(found or 0), int(turns or 0), cost or Decimal(0), int(unpriced or 0))
+    bind = Bind()
+    sql = f"""
+        WITH {_touched(query, bind)}, {_found(query, bind)}, part AS ({_parts(query, bind)}),
+        total AS (
+            SELECT sum(sessions)::text, sum(turns)::text, sum(cost), sum(unpriced_events)::text
+            FROM part
+        ), row AS (
+            SELECT {ROW} FROM found LEFT JOIN events_entity AS named ON named.id = found.entity_id
+        )
+        SELECT total.*, row.* FROM total LEFT JOIN row ON true ORDER BY {ORDER}
+    """
+    rows = run(sql, bind)
+    count, turns, cost, unpriced = rows[0][:4]
+    summary = Summary(int(count or 0), int(turns or 0), cost or Decimal(0), int(unpriced or 0))
+    return [Session._make(row[4:]) for row in rows if row[4] is not None], summary
 
 
 def _touched(query: Query, bind: Bind) -> str:
-    """`WITH touched`: the whole of each session that has an event in the tail, and as it is kept.
+    """Step `touched`: the whole of each session that has an event in the tail, and as it is kept.
 
-    Joined to the table, whose key gives each session at once; two steps joined to each other could
-    become a nested loop of all by all.
+    Each is looked up by its key (LIMIT 1 keeps it so): with an estimate for a plan, joining read
+    the whole table.
     """
+    account = bind(query.account_id)
     tail = f"{pending(query.account_id, bind)} AND session_id IS NOT NULL"
-    kept = f"kept.account_id = {bind(query.account_id)} AND kept.session_id = turn.session_id"
+    with_calls = query.filters.of_calls
     return f"""
-        WITH turn AS MATERIALIZED (
-            SELECT {TURN_COLUMNS} FROM events_event AS fact WHERE {tail} GROUP BY session_id
+        turn AS MATERIALIZED (
+            {TURN_SQL} {CALLS_SQL if with_calls else ""}
+            FROM events_event AS fact WHERE {tail} GROUP BY session_id
         ),
         touched AS MATERIALIZED (
-            {TOUCHED_SQL} FROM turn LEFT JOIN events_session AS kept ON {kept}
+            {TOUCHED_SQL.format(account=account)} {ALL_CALLS_SQL if with_calls else ""}
+            FROM turn LEFT JOIN LATERAL (
+                SELECT * FROM events_session
+                WHERE account_id = {account} AND session_id = turn.session_id LIMIT 1
+            ) AS kept ON true
         )
+    """
+
+
+def _found(query: Query, bind: Bind) -> str:
+    """Step `found`: the page of sessions that match."""
+    until = bind(None if query.limit is None else query.offset + query.limit)
+    return f"""
+        found AS MATERIALIZED (
+            SELECT {COLUMNS} FROM touched AS fact WHERE {_matches(query, bind)}
+            UNION ALL
+            (SELECT {COLUMNS} FROM events_session AS fact
+             WHERE {_rolled_up(query, bind)} AND {_matches(query, bind)}
+             -- No session beyond the page can be on it, so the index gives just that many.
+             ORDER BY {ORDER} LIMIT {until})
+            ORDER BY {ORDER} LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}
+        )
+    """
+
+
+def _parts(query: Query, bind: Bind) -> str:
+    """What adds up to the summary: the sessions of the tail, and those that it does not touch."""
+    rolled_up = _all_rolled_up if query.filters.of_calls else _starts
+    return f"""
+        SELECT 1 AS sessions, turns, cost, unpriced_events
+        FROM touched AS fact WHERE {_matches(query, bind)}
+        UNION ALL {rolled_up(query, bind)}
     """
 
 
@@ -156,7 +201,8 @@ def _rolled_up(query: Query, bind: Bind) -> str:
     """The condition on events_session for the sessions that the tail does not touch."""
     return (
         f"fact.account_id = {bind(query.account_id)}"
-        " AND NOT EXISTS (SELECT FROM turn WHERE turn.session_id = fact.session_id)"
+        # Not EXISTS: as a join that reads all sessions of the period before it gives the first.
+        " AND fact.session_id NOT IN (SELECT session_id FROM turn)"
     )
 
 

@@ -66,7 +66,7 @@ class CostsView(AnalyticsView):
         return answers.costs_rows(self._grouped(asked))
 
     def body(self, asked: Checked) -> answers.Row:
-        return super().body(asked) | {"summary": answers.costs_summary(self.query(asked))}
+        return answers.costs_body(self._grouped(asked))
 
     def _grouped(self, asked: Checked) -> Query:
         page = {"limit": asked.get("limit"), "offset": asked["offset"]}
@@ -118,11 +118,13 @@ class SessionsView(AnalyticsView):
         return list(Session._fields)
 
     def rows(self, asked: Checked) -> Iterator[answers.Row]:
-        limit = _limit(asked, DEFAULT_SESSIONS)
-        return answers.sessions_rows(self.query(asked, limit=limit, offset=asked["offset"]))
+        return answers.sessions_rows(self._page(asked))
 
     def body(self, asked: Checked) -> answers.Row:
-        return super().body(asked) | {"summary": answers.sessions_summary(self.query(asked))}
+        return answers.sessions_body(self._page(asked))
+
+    def _page(self, asked: Checked) -> Query:
+        return self.query(asked, limit=_limit(asked, DEFAULT_SESSIONS), offset=asked["offset"])
 
 
 class CompareView(AnalyticsView):

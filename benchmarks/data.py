@@ -5,7 +5,7 @@ A session is 5 calls of one entity; entities are skewed (a few large customers, 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import duckdb
@@ -50,6 +50,16 @@ COLUMNS = (
     "id, timestamp, provider, model, entity_type, entity_id, session_id, feature, env,"
     " input_tokens, output_tokens, cache_read_tokens, latency_ms, success, cost"
 )
+SENT = """
+to_json(struct_pack(
+    id := id, timestamp := strftime(timestamp, '%Y-%m-%dT%H:%M:%S.%fZ'), provider := provider,
+    model := model, entity_type := entity_type, entity_id := entity_id, session_id := session_id,
+    tags := struct_pack(feature := feature, env := env), input_tokens := input_tokens,
+    output_tokens := output_tokens, cache_read_tokens := cache_read_tokens,
+    latency_ms := latency_ms, success := success
+))::VARCHAR
+"""
+"""An event as a client sends it: without its cost."""
 
 
 def make(database: duckdb.DuckDBPyConnection, shape: Shape) -> None:
@@ -60,36 +70,28 @@ def make(database: duckdb.DuckDBPyConnection, shape: Shape) -> None:
     )
     rows = [(number, *model) for number, model in enumerate(MODELS)]
     database.executemany("INSERT INTO model VALUES (?, ?, ?, ?, ?, ?)", rows)
-    database.execute(f"CREATE TABLE event AS {_select(shape)}")
+    database.execute(f"CREATE TABLE event AS {_select(shape, range(shape.events))}")
 
 
-def events(database: duckdb.DuckDBPyConnection, size: int) -> Iterator[list[dict[str, object]]]:
-    """The events as a client sends them, without their cost, in batches of `size`."""
+def add_late(database: duckdb.DuckDBPyConnection, shape: Shape, count: int) -> None:
+    """Put `count` more events of the last 31 days into `event` and, alone, into `late`."""
+    numbers = range(shape.events, shape.events + count)
+    last = replace(shape, events=count, days=31)
+    start = shape.last_day - timedelta(days=30)
+    database.execute(f"CREATE TABLE late AS {_select(last, numbers, start)}")
+    database.execute("INSERT INTO event FROM late")
+
+
+def bodies(database: duckdb.DuckDBPyConnection, size: int, table: str = "event") -> Iterator[bytes]:
+    """The events of a table as NDJSON, `size` a body, in the order they happened."""
     cursor = database.cursor()
-    cursor.execute(f"SELECT {COLUMNS} FROM event ORDER BY timestamp")
+    cursor.execute(f"SELECT {SENT} FROM {table} ORDER BY timestamp, id")
     while rows := cursor.fetchmany(size):
-        yield [_sent(row) for row in rows]
+        yield "\n".join(text for (text,) in rows).encode()
 
 
-def _sent(row: tuple) -> dict[str, object]:
-    return {
-        "id": row[0],
-        "timestamp": row[1].isoformat() + "Z",
-        "provider": row[2],
-        "model": row[3],
-        "entity_type": row[4],
-        "entity_id": row[5],
-        "session_id": row[6],
-        "tags": {"feature": row[7], "env": row[8]},
-        "input_tokens": row[9],
-        "output_tokens": row[10],
-        "cache_read_tokens": row[11],
-        "latency_ms": row[12],
-        "success": row[13],
-    }
-
-
-def _select(shape: Shape) -> str:
+def _select(shape: Shape, numbers: range, start: date = FIRST_DAY) -> str:
+    first, last = numbers.start, numbers.stop
     step = shape.days * 24 * 3600 * 1_000_000 // shape.events  # microseconds
     feature = (
         "md5(i::varchar)"
@@ -105,13 +107,13 @@ def _select(shape: Shape) -> str:
                    (hash(i, 2) % {len(MODELS)})::INT AS number,
                    (200 + hash(i, 4) % 4000)::BIGINT AS input_tokens,
                    (20 + hash(i, 5) % 1200)::BIGINT AS output_tokens
-            FROM range({shape.events}) AS numbers (i)
+            FROM range({first}, {last}) AS numbers (i)
         ), counted AS (
             SELECT *, CASE WHEN i % 3 = 0 THEN input_tokens // 2 ELSE 0 END AS cache_read_tokens
             FROM number
         )
         SELECT lower(hex(i) || md5(i::varchar))[:32] AS id,
-               TIMESTAMP '{FIRST_DAY}' + to_microseconds(i * {step}) AS timestamp,
+               TIMESTAMP '{start}' + to_microseconds((i - {first}) * {step}) AS timestamp,
                provider, model,
                ['{"', '".join(TYPES)}'][entity % {len(TYPES)} + 1] AS entity_type,
                'entity-' || entity AS entity_id,

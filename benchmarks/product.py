@@ -15,16 +15,35 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+import psycopg
+
+from config.embedded.home import DATABASE, PORT, SUPERUSER, Home
+
 ROOT = Path(__file__).resolve().parent.parent
 SENDERS = 3
+NDJSON = "application/x-ndjson"
 
 
 class Product:
-    """A running server and one account's key."""
+    """A running server, and a key of one of its accounts."""
 
-    def __init__(self, port: int, key: str) -> None:
+    def __init__(self, home: Path, port: int) -> None:
+        self.home = home
         self.port = port
+        self.database = psycopg.connect(
+            host=str(Home(home).sockets), port=PORT, user=SUPERUSER, dbname=DATABASE,
+            autocommit=True,
+        )  # fmt: skip
+        self.use("Benchmark")
+
+    def use(self, account: str) -> None:
+        """Speak for this account from now on."""
+        key = manage(self.home, "create_api_key", "--account", account).strip()
         self.headers = {"Authorization": f"Bearer {key}"}
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement on the product's database."""
+        return self.database.execute(sql).fetchall()
 
     def get(self, connection: http.client.HTTPConnection, path: str) -> Any:
         """The body of a GET; numbers with a point stay text, so that they stay exact."""
@@ -43,7 +62,7 @@ class Product:
         """A connection to keep."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
 
-    def send(self, bodies: Iterable[bytes], content_type: str = "application/x-ndjson") -> float:
+    def send(self, bodies: Iterable[bytes], content_type: str = NDJSON) -> float:
         """Post every body, SENDERS at a time; returns the seconds it took."""
         queue: Queue[bytes | None] = Queue(maxsize=2 * SENDERS)
         failures: list[str] = []
@@ -64,6 +83,17 @@ class Product:
             raise RuntimeError(failures[0])
         return time.perf_counter() - started
 
+    def pending(self) -> int:
+        """How many events are in the tail."""
+        return int(self.query("SELECT coalesce(sum(events), 0) FROM events_pendingbatch")[0][0])
+
+    def await_tail(self) -> float:
+        """Wait until everything is rolled up; returns the seconds it took."""
+        started = time.perf_counter()
+        while self.pending():
+            time.sleep(0.1)
+        return time.perf_counter() - started
+
     def _sender(self, queue: "Queue[bytes | None]", content_type: str, failures: list[str]) -> None:
         connection = self.connect()
         headers = {**self.headers, "Content-Type": content_type}
@@ -76,39 +106,35 @@ class Product:
 
 
 @contextmanager
-def running(data_dir: Path, *, worker: bool = True) -> Iterator[Product]:
-    """A server on `data_dir`, with or without its worker; stopped at the end."""
-    environment = {**os.environ, "COSTPRISM_DATA_DIR": str(data_dir)}
-    environment.pop("DATABASE_URL", None)
+def running(home: Path, *, worker: bool = True) -> Iterator[Product]:
+    """A server on the data folder `home`, with or without its worker; stopped at the end."""
     port = _free_port()
     command = [sys.executable, "manage.py", "serve", "--port", str(port)]
     command += [] if worker else ["--no-worker"]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(command, cwd=ROOT, env=_on(home), stdout=subprocess.DEVNULL)
     try:
         _await(port, server)
-        key = manage(data_dir, "create_api_key", "--account", "Benchmark").strip()
-        yield Product(port, key)
+        product = Product(home, port)
+        yield product
+        product.database.close()
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
 
 
-def manage(data_dir: Path, *arguments: str, quiet: bool = False) -> str:
-    """The output of a management command on `data_dir`; `quiet` drops its progress."""
-    environment = {**os.environ, "COSTPRISM_DATA_DIR": str(data_dir)}
-    environment.pop("DATABASE_URL", None)
-    command = [sys.executable, "manage.py", *arguments]
-    progress = subprocess.DEVNULL if quiet else None
+def manage(home: Path, *arguments: str) -> str:
+    """The output of a management command on the data folder `home`."""
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=progress, check=True
-    )
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT, env=_on(home), capture_output=True, check=True,
+    )  # fmt: skip
     return done.stdout.decode()
 
 
-def query(data_dir: Path, sql: str) -> list[list[str]]:
-    """The rows of a statement, by psql on the product's database."""
-    output = manage(data_dir, "dbshell", "--", "-At", "-F", "\t", "-c", sql)
-    return [line.split("\t") for line in output.splitlines()]
+def _on(home: Path) -> dict[str, str]:
+    environment = {**os.environ, "COSTPRISM_DATA_DIR": str(home)}
+    environment.pop("DATABASE_URL", None)
+    return environment
 
 
 def _free_port() -> int:

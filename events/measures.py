@@ -1,25 +1,28 @@
 """The additive measures of facts; everything else (averages, shares) is made of them."""
 
-
-def measures(total: str) -> dict[str, str]:
-    """Name → its aggregate over the log, aliased `fact`; `total` is what sums a bigint."""
-    return {
-        "events": "count(*)",
-        "failed_events": "count(*) FILTER (WHERE NOT fact.success)",
-        "unpriced_events": "count(*) FILTER (WHERE fact.cost IS NULL)",
-        "cost": "coalesce(sum(fact.cost), 0)",
-        "input_tokens": f"{total}(fact.input_tokens)",
-        "output_tokens": f"{total}(fact.output_tokens)",
-        "cache_read_tokens": f"coalesce({total}(fact.cache_read_tokens), 0)",
-        "cache_write_tokens": f"coalesce({total}(fact.cache_write_tokens), 0)",
-        "reasoning_tokens": f"coalesce({total}(fact.reasoning_tokens), 0)",
-        "latency_sum": f"coalesce({total}(fact.latency_ms), 0)",
-        "latency_count": "count(fact.latency_ms)",
-    }
+MEASURES = {
+    "events": "1",
+    "failed_events": "(NOT fact.success)::integer",
+    "unpriced_events": "(fact.cost IS NULL)::integer",
+    "cost": "fact.cost",
+    "input_tokens": "fact.input_tokens",
+    "output_tokens": "fact.output_tokens",
+    "cache_read_tokens": "fact.cache_read_tokens",
+    "cache_write_tokens": "fact.cache_write_tokens",
+    "reasoning_tokens": "fact.reasoning_tokens",
+    "latency_sum": "fact.latency_ms",
+    "latency_count": "(fact.latency_ms IS NOT NULL)::integer",
+}
+"""Name → what one event, aliased `fact`, adds to it. A rollup has a column of each name."""
 
 
-MEASURES = measures("sum")
-"""Exact at any size: PostgreSQL sums bigints as numeric. A rollup has a column of each name."""
+def sums(columns: dict[str, str]) -> list[str]:
+    """The aggregates, as a rollup has them, of what is added to each measure.
 
-ROLLED_UP = measures("bigint_sum")
-"""As bigints, in a third of the time; a sum beyond 2^63 is an error, as a rollup cannot hold it."""
+    As bigints, in a third of the time that PostgreSQL's own sum of them takes, a numeric; a sum
+    beyond 2^63 is an error, as a rollup cannot hold it.
+    """
+    return [
+        f"coalesce({'sum' if name == 'cost' else 'bigint_sum'}({sql}), 0) AS {name}"
+        for name, sql in columns.items()
+    ]

@@ -6,7 +6,7 @@ A new rollup is one entry here and one migration that makes its table.
 from dataclasses import dataclass
 from enum import IntEnum
 
-from events.measures import MEASURES, ROLLED_UP
+from events.measures import MEASURES, sums
 
 EPOCH = "TIMESTAMPTZ '2000-01-01 00:00:00+00'"
 
@@ -77,17 +77,13 @@ log.
 def facts_sql(rollup: Rollup) -> str:
     """The rows of a rollup that the events of the relation `fact` make, one a key."""
     key = ["account_id", f"{rollup.grain.bucket('timestamp')} AS bucket", *rollup.dimensions]
-    return _grouped(key, [f"{sql} AS {name}" for name, sql in ROLLED_UP.items()], "fact")
+    return _grouped(key, sums(MEASURES), "fact")
 
 
 def added_sql(rollup: Rollup, source: str) -> str:
     """The same from the rows of a finer rollup, as the relation `source`."""
     key = ["account_id", f"{rollup.grain.bucket('bucket')} AS bucket", *rollup.dimensions]
-    return _grouped(key, [f"{_total(name)}({name}) AS {name}" for name in MEASURES], source)
-
-
-def _total(name: str) -> str:
-    return "sum" if name == "cost" else "bigint_sum"
+    return _grouped(key, sums({name: name for name in MEASURES}), source)
 
 
 def _grouped(key: list[str], measures: list[str], source: str) -> str:

@@ -70,6 +70,8 @@ def settings() -> dict[str, str]:
         "max_wal_size": "4GB",  # bulk imports else checkpoint every few seconds
         "checkpoint_timeout": "15min",
         "random_page_cost": "1.1",  # on solid state disks
+        # Starting parallel workers takes 10 ms; only a question to the log is worth that.
+        "parallel_setup_cost": "50000",
         "jit": "off",  # compiling costs more than it saves on queries of a few milliseconds
     }
 
