@@ -11,7 +11,7 @@ from analytics.models import Anomaly
 from analytics.params import UTC_ZONE
 from analytics.periods import INTERVALS, Bucket, Period, buckets
 from analytics.query import SPENT, Query
-from analytics.sql import NOTHING, Group, Measures, groups, names_of, totals
+from analytics.sql import NOTHING, Measures, groups, names_of, totals
 from events.money import OneDecimal, one_decimal, total
 
 Row = dict[str, Any]
@@ -41,8 +41,9 @@ def costs_columns(query: Query) -> list[str]:
 
 def costs_rows(query: Query) -> Iterator[Row]:
     """One row per group: its names, then its measures."""
+    name = _as_it_is if query.interval is None else _with_bucket_named
     for group in groups(query):
-        yield _named(query, group) | _measures(group.measures)
+        yield name(group.names) | _measures(group.measures)
 
 
 def costs_body(query: Query) -> Row:
@@ -181,10 +182,12 @@ def _measures(measures: Measures) -> Row:
     }
 
 
-def _named(query: Query, group: Group) -> Row:
-    if query.interval is None:
-        return group.names
-    return {name: _bucket_name(name, value) for name, value in group.names.items()}
+def _as_it_is(names: Row) -> Row:
+    return names
+
+
+def _with_bucket_named(names: Row) -> Row:
+    return {name: _bucket_name(name, value) for name, value in names.items()}
 
 
 def _bucket_name(name: str, value: Any) -> Any:

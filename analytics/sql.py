@@ -119,7 +119,8 @@ def groups(query: Query) -> list[Group]:
     parts = plan(columns_used(query, query.dimensions), edges)
     names = _names(query, bind)
     rows = run(_grouped(query, parts, names, time, bind), bind)
-    return [_group(row, tuple(names), query.interval, time) for row in rows]
+    keys, interval = tuple(names), query.interval
+    return [_group(row, keys, interval, time) for row in rows]
 
 
 def names_of(query: Query) -> list[str]:
