@@ -76,15 +76,20 @@ def _summary(measures: Measures) -> Row:
 
 def timeseries_rows(query: Query, interval: str) -> Iterator[Row]:
     """Every bucket of the period in order, the empty ones with 0."""
-    query = replace(query, dimensions=(interval,), measures=SPENT)
-    found = {group.names[interval].start: group.measures for group in groups(query)}
-    for bucket in buckets(query.period, interval).buckets:
-        measures = found.get(bucket.start, NOTHING)
+    for bucket, measures in series(replace(query, measures=SPENT), interval):
         yield {
             "timestamp": _offset_time(bucket.local),
             "cost": measures.cost,
             "events": measures.events,
         }
+
+
+def series(query: Query, interval: str) -> Iterator[tuple[Bucket, Measures]]:
+    """Every bucket of the period in order with what was spent in it."""
+    query = replace(query, dimensions=(interval,))
+    found = {group.names[interval].start: group.measures for group in groups(query)}
+    for bucket in buckets(query.period, interval).buckets:
+        yield bucket, found.get(bucket.start, NOTHING)
 
 
 def models_rows(query: Query) -> Iterator[Row]:

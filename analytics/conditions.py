@@ -1,13 +1,13 @@
 """Conditions of the read path's SQL: whose facts, when, which. Values are only parameters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
 from analytics.planner import Span
-from analytics.query import Filters
+from analytics.query import Filters, Names
 
 MOST_RANGES = 100
 """So many ranges are looked up in an index one by one; of more, what lies between is read too."""
@@ -60,6 +60,13 @@ def within(column: str, spans: Sequence[Span], bind: Bind) -> str:
     )
 
 
+def same(column: str, wanted: Names, bind: Bind) -> str:
+    """The condition that `column` has the name, or one of the names."""
+    if isinstance(wanted, str):
+        return f"{column} = {bind(wanted)}"
+    return f"{column} = ANY({bind(list(wanted))})"
+
+
 def entity_conditions(account_id: int, filters: Filters, bind: Bind) -> list[str]:
     """The conditions on `fact.entity_id`."""
     wanted = {"entity_type": filters.entity_type, "entity_id": filters.entity_id}
@@ -83,10 +90,10 @@ def call_conditions(account_id: int, filters: Filters, bind: Bind) -> list[str]:
 
 
 def _among(
-    column: str, table: str, account_id: int, wanted: dict[str, str | None], bind: Bind
+    column: str, table: str, account_id: int, wanted: Mapping[str, Names | None], bind: Bind
 ) -> list[str]:
-    same = [f"{name} = {bind(value)}" for name, value in wanted.items() if value is not None]
-    if not same:
+    named = [same(name, value, bind) for name, value in wanted.items() if value is not None]
+    if not named:
         return []
-    conditions = " AND ".join([f"account_id = {bind(account_id)}", *same])
+    conditions = " AND ".join([f"account_id = {bind(account_id)}", *named])
     return [f"fact.{column} IN (SELECT id FROM {table} WHERE {conditions})"]

@@ -36,6 +36,11 @@ class Period:
         return cls(since.date(), until.date(), ZoneInfo("UTC"), since, until)
 
     @property
+    def before(self) -> "Period":
+        """The stretch of the same length that ends where this one begins."""
+        return Period.between(self.since - (self.until - self.since), self.since)
+
+    @property
     def days(self) -> int:
         return (self.end - self.start).days + 1
 

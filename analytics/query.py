@@ -16,13 +16,16 @@ TAG_PREFIX = "tags."
 SPENT = ("cost", "events")
 """The measures of an answer that tells no more than these."""
 
+Names = str | tuple[str, ...]
+"""A name, or any one of several."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
     """Equalities that all must hold; `tags` are (key, value) pairs. None matches everything."""
 
-    entity_type: str | None = None
-    entity_id: str | None = None
+    entity_type: Names | None = None
+    entity_id: Names | None = None
     model: str | None = None
     provider: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
@@ -51,9 +54,13 @@ class Query:
     dimensions: tuple[str, ...] = ()
     attributed: bool = False
     """Only facts that have an entity."""
+    by: str = "cost"
+    """The measure that groups are ordered by, most first: cost, tokens or events."""
     ascending: bool = False
-    """Least cost first instead of most."""
+    """Least first instead of most."""
     limit: int | None = None
+    limit_each: int | None = None
+    """At most so many groups of each bucket, instead of `limit`; there must be a time dimension."""
     offset: int = 0
     measures: tuple[str, ...] = tuple(MEASURES)
     """What is wanted to know; a measure that is not is 0 in the answer."""

@@ -9,7 +9,7 @@ Fragments come from the tables below; values are only ever parameters.
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from analytics.conditions import (
     instants,
     pending,
     run,
+    same,
     within,
 )
 from analytics.periods import INTERVALS, Buckets, buckets, hours
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 NAMES = {
     "entity": {"entity_type": "entity.entity_type", "entity_id": "entity.entity_id"},
+    "entity_name": {"entity_name": "nullif(entity.name, '')"},
     "entity_type": {"entity_type": "nullif(grouped.entity_type, '')"},
     "provider": {"provider": "model.provider"},
     "model": {"model": "model.model", "provider": "model.provider"},
@@ -46,6 +48,7 @@ NAMES = {
 
 IDS = {
     "entity": "entity_id",
+    "entity_name": "entity_id",
     "entity_type": "entity_type",
     "provider": "model_id",
     "model": "model_id",
@@ -57,6 +60,13 @@ JOINS = {
     "model_id": "LEFT JOIN events_llmmodel AS model ON model.id = grouped.model_id",
     "tag_set_id": "LEFT JOIN events_tagset AS tag_set ON tag_set.id = grouped.tag_set_id",
 }
+
+ORDERS = {
+    "cost": ("cost",),
+    "tokens": ("input_tokens", "output_tokens"),
+    "events": ("events",),
+}
+"""What groups are ordered by: the sum of these measures, which must be among those wanted."""
 
 
 class Measures(NamedTuple):
@@ -73,6 +83,11 @@ class Measures(NamedTuple):
     reasoning_tokens: int
     latency_sum: int
     latency_count: int
+
+    @property
+    def tokens(self) -> int:
+        """Input and output."""
+        return self.input_tokens + self.output_tokens
 
     @property
     def avg_latency_ms(self) -> int | None:
@@ -106,7 +121,7 @@ def totals(query: Query) -> Measures:
 def groups(query: Query) -> list[Group]:
     """One Group per combination of names that has events.
 
-    Ordered by time, then cost, then the names bytewise with null last.
+    Ordered by time, then the query's measure, then the names bytewise with null last.
     """
     if not query.dimensions:
         end = None if query.limit is None else query.offset + query.limit
@@ -121,6 +136,16 @@ def groups(query: Query) -> list[Group]:
     rows = run(_grouped(query, parts, names, time, bind), bind)
     keys, interval = tuple(names), query.interval
     return [_group(row, keys, interval, time) for row in rows]
+
+
+def count_entities(query: Query) -> int:
+    """How many entities have events that the query matches."""
+    bind = Bind()
+    query = replace(query, attributed=True, measures=())
+    parts = plan(columns_used(query, ["entity"]), [query.period.since, query.period.until])
+    entities = _with_grouped(query, parts, ["entity_id"], None, bind)
+    count: int = run(f"{entities} SELECT count(*) FROM grouped", bind)[0][0]
+    return count
 
 
 def names_of(query: Query) -> list[str]:
@@ -148,14 +173,20 @@ def _grouped(
     joins = " ".join(JOINS[column] for column in columns if column in JOINS)
     merge = any(_may_share_a_name(name) for name in query.dimensions)
     total = "sum({})" if merge else "{}"
-    return f"""
+    order, selected = _order(query, names, total), [*names.values(), _outer(query, total)]
+    if query.limit_each is not None:
+        place = f"row_number() OVER (PARTITION BY grouped.bucket ORDER BY {order})"
+        selected.append(f"{place} AS place")
+    found = f"""
         {_with_grouped(query, parts, columns, time, bind)}
-        SELECT {", ".join(names.values())}, {_outer(query, total)}
+        SELECT {", ".join(selected)}
         FROM grouped {joins}
         {f"GROUP BY {_positions(names)}" if merge else ""}
-        ORDER BY {_order(query, names, total)}
-        LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}
     """
+    if query.limit_each is None:
+        return f"{found} ORDER BY {order} LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}"
+    first = f"SELECT * FROM ({found}) AS ranked WHERE place <= {bind(query.limit_each)}"
+    return f"{first} ORDER BY bucket, place"
 
 
 def _may_share_a_name(dimension: str) -> bool:
@@ -253,7 +284,7 @@ def _conditions(query: Query, facts: _Facts, bind: Bind) -> list[str]:
         conditions += entity_conditions(query.account_id, filters, bind)
         return [*conditions, f"fact.entity_id <> {NONE}"] if query.attributed else conditions
     if filters.entity_type is not None:
-        conditions.append(f"fact.entity_type = {bind(filters.entity_type)}")
+        conditions.append(same("fact.entity_type", filters.entity_type, bind))
     return [*conditions, "fact.entity_type <> ''"] if query.attributed else conditions
 
 
@@ -288,9 +319,10 @@ def _names(query: Query, bind: Bind) -> dict[str, str]:
 def _order(query: Query, names: dict[str, str], total: str) -> str:
     time = ["grouped.bucket"] if query.interval else []
     direction = "ASC" if query.ascending else "DESC"
-    cost = f"{total.format('grouped.cost')} {direction}"
+    most = " + ".join(total.format(f"grouped.{name}") for name in ORDERS[query.by])
     texts = [sql for sql in names.values() if sql != "grouped.bucket"]
-    return ", ".join([*time, cost, *(f'({sql}) COLLATE "C" NULLS LAST' for sql in texts)])
+    bytewise = (f'({sql}) COLLATE "C" NULLS LAST' for sql in texts)
+    return ", ".join([*time, f"{most} {direction}", *bytewise])
 
 
 def _group(
@@ -299,7 +331,7 @@ def _group(
     named = dict(zip(names, row, strict=False))
     if interval and time:
         named[interval] = time.buckets[named[interval] - 1]
-    return Group(named, _measures(row[len(names) :]))
+    return Group(named, _measures(row[len(names) : len(names) + len(MEASURES)]))
 
 
 def _buckets(query: Query) -> Buckets | None:

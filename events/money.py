@@ -23,13 +23,13 @@ def one_decimal(exact: Decimal) -> OneDecimal:
         return OneDecimal(exact.quantize(Decimal("0.1"), ROUND_HALF_UP) + 0)  # + 0: never -0.0
 
 
-def plain(amount: Decimal) -> str:
-    """`amount` in plain notation, money with at least two places: 450.00, 0.0234, 0.30."""
+def plain(amount: Decimal, places: int = 2) -> str:
+    """`amount` in plain notation, money with at least so many places: 450.00, 0.0234, 0.30."""
     text = f"{amount:f}"
     if isinstance(amount, OneDecimal):
         return text
     whole, _, fraction = text.partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+    return f"{whole}.{fraction.rstrip('0').ljust(places, '0')}"
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
