@@ -1,8 +1,9 @@
 """Query parameters, read from the address with every fault named at once."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.fields import SkipField, empty
@@ -12,6 +13,11 @@ from apikeys.problems import Problem
 
 Checked = dict[str, Any]
 Fault = dict[str, str]
+AnyField = serializers.Field[Any, Any, Any, Any]
+
+
+class Several:
+    """Marks a field that reads the list of its parameter's values: it may be given repeatedly."""
 
 
 class Address(serializers.Serializer[Any]):
@@ -20,6 +26,10 @@ class Address(serializers.Serializer[Any]):
     Fields are read one by one, not by is_valid(), so that what is wrong between two parameters is
     told together with what is wrong with a third.
     """
+
+    def meant(self, given: QueryDict) -> Mapping[str, AnyField]:
+        """The fields that count, by what else is given; the others are known, but not read."""
+        return self.fields
 
     def faults_between(self, good: Checked) -> Iterator[Fault]:
         """What is wrong between parameters; `good` holds those that are right by themselves."""
@@ -42,11 +52,11 @@ def check_params(
 ) -> tuple[Checked, list[Fault]]:
     """The parameters, and every fault in them. `also` names parameters read elsewhere."""
     address = kind()
-    faults = [*_unknown(request, {*address.fields, *also}), *_repeated(request)]
+    faults = [*_unknown(request, {*address.fields, *also}), *_repeated(request, address)]
     good: Checked = {}
-    for name, field in address.fields.items():
+    for name, field in address.meant(request.query_params).items():
         try:
-            good[name] = field.run_validation(request.query_params.get(name, empty))
+            good[name] = field.run_validation(_given(request.query_params, name, field))
         except SkipField:  # left out, and may be
             pass
         except serializers.ValidationError as error:
@@ -75,6 +85,13 @@ def fault(parameter: str, code: str, detail: str) -> dict[str, str]:
     return {"parameter": parameter, "code": code, "detail": detail}
 
 
+def _given(params: QueryDict, name: str, field: AnyField) -> Any:
+    """What a field has to read: the text of its parameter, all of them for Several."""
+    if name not in params:
+        return empty
+    return params.getlist(name) if isinstance(field, Several) else params[name]
+
+
 def _unknown(request: Request, known: Collection[str]) -> Iterator[dict[str, str]]:
     """A fault for every parameter that the endpoint does not have."""
     for name in request.query_params:
@@ -82,8 +99,8 @@ def _unknown(request: Request, known: Collection[str]) -> Iterator[dict[str, str
             yield fault(name, "unknown_parameter", f"Unknown parameter `{name}`.")
 
 
-def _repeated(request: Request) -> Iterator[dict[str, str]]:
+def _repeated(request: Request, address: Address) -> Iterator[dict[str, str]]:
     """A fault for every parameter that is given twice: which one is meant cannot be known."""
     for name, values in request.query_params.lists():
-        if len(values) > 1:
+        if len(values) > 1 and not isinstance(address.fields.get(name), Several):
             yield fault(name, "repeated", f"Give `{name}` once.")

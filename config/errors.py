@@ -69,10 +69,21 @@ def error_response(
     """The answer for `problem`, in the form of the surface that was asked."""
     request_id = getattr(request, "request_id", None)
     if request.path.startswith(ENVELOPE_PREFIX):
-        content_type, body = "application/json", _envelope(problem)
+        content_type, body = "application/json", envelope(problem)
     else:
         content_type, body = "application/problem+json", _rfc9457(problem, request_id)
     return HttpResponse(encode(body), content_type, problem.status_code, headers=headers)
+
+
+def envelope(problem: Problem) -> dict[str, Any]:
+    """The second surface's body of an error; its message tells every fault."""
+    detail = str(problem.detail)
+    faults = [
+        f"`{fault['parameter']}`: {fault['detail']}"
+        for fault in problem.errors
+        if fault["detail"] != detail
+    ]
+    return {"success": False, "message": " ".join([detail, *faults]), "data": None}
 
 
 def _rfc9457(problem: Problem, request_id: str | None) -> dict[str, Any]:
@@ -86,11 +97,6 @@ def _rfc9457(problem: Problem, request_id: str | None) -> dict[str, Any]:
     if problem.errors:
         body["errors"] = list(problem.errors)
     return body | problem.members
-
-
-def _envelope(problem: Problem) -> dict[str, Any]:
-    faults = [fault["detail"] for fault in problem.errors]
-    return {"success": False, "message": " ".join([str(problem.detail), *faults]), "data": None}
 
 
 def _problem(error: Exception) -> Problem:
