@@ -60,12 +60,19 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "filters": {
+        "no fault": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: getattr(record, "status_code", 500) != 501,
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": environment.log_level("LOG_LEVEL")},
     "loggers": {
         # Django's own handlers (mail to admins, a console only in debug) would drop or repeat it.
         "django": {"handlers": [], "propagate": True},
-        "django.request": {"level": "ERROR"},  # a client's 4xx is the client's to read
+        # A client's 4xx is the client's to read, and so is that a question has no answer here.
+        "django.request": {"level": "ERROR", "filters": ["no fault"]},
     },
 }
 
@@ -140,11 +147,16 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Costprism API",
     "DESCRIPTION": "Who spent what on LLM calls, on which model, when. Amounts are USD, exact to"
-    " the last decimal. Every error is a problem of RFC 9457. Send your key with each request:"
-    " `Authorization: Bearer ip-…`.",
+    " the last decimal. Every error under /v1 is a problem of RFC 9457. Send your key with each"
+    " request: `Authorization: Bearer ip-…`.",
     "VERSION": "1",
     "TAGS": [
         {"name": "Analytics", "description": "Costs and usage, aggregated."},
+        {
+            "name": "Analytics v2",
+            "description": "The second surface: agents, projects, teams and users. Days are UTC,"
+            " amounts are strings, and every error has the envelope of the answers.",
+        },
         {"name": "Events", "description": "One event is one LLM call."},
         {"name": "Account", "description": "Whose key this is, and whom its calls belong to."},
     ],

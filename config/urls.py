@@ -76,6 +76,7 @@ v1: list[URLPattern | URLResolver] = [
 
 urlpatterns = [
     path("v1/", include(v1)),
+    path("api/v2/analytics/", include("analytics.v2.views")),
     path("admin", read_only(RedirectView.as_view(url="/admin/"))),
     path("admin/", admin.site.urls),
     path("schema", read_only(schema), name="schema"),

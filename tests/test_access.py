@@ -16,6 +16,7 @@ from analytics.models import Anomaly
 from apikeys import keys
 from apikeys.models import APIKey, Scope, issue_key
 from events.models import Entity
+from tests import v2
 from tests.conftest import Api, event, new_api
 from tests.problems import problem
 
@@ -52,6 +53,16 @@ ROUTES = {
     "GET /v1/analytics/anomalies": Route("read", f"/v1/analytics/anomalies?{JANUARY}"),
     "GET /v1/analytics/compare": Route("read", f"/v1/analytics/compare?{BOTH}"),
 }
+ROUTES |= {
+    f"GET {v2.PREFIX}{path}": Route("read", f"{v2.PREFIX}{path}?type=range&{JANUARY}")
+    for path in v2.ANSWERED
+}
+ROUTES |= {
+    f"GET {v2.PREFIX}{path}": Route("read", f"{v2.PREFIX}{path}", 501, False)
+    for path in v2.UNANSWERED
+}
+ROUTES["GET /api/v2/analytics/entity-counts"] = Route("read", f"{v2.PREFIX}entity-counts")
+API = ("/v1/", "/api/")
 PUBLIC = {"/healthz": 200, "/readyz": 200, "/schema": 200, "/docs": 200, "/admin": 302}
 
 
@@ -86,6 +97,13 @@ def ask(route: str, authorization: str | None, method: str | None = None) -> Any
         content_type="application/json",
         headers=headers,
     )
+
+
+def refused(route: str, response: Any, status: int) -> str:
+    """What a refusal says; it must have the form of its surface."""
+    if "/api/v2/" in route:
+        return v2.refusal(response, status)
+    return str(problem(response, status)["detail"])
 
 
 def with_key(api: Api, **fields: Any) -> str:
@@ -138,10 +156,13 @@ REFUSED = {
 def owner() -> Api:
     """An account with something to be seen on every route."""
     api = new_api()
-    api.send(event(id="one", entity_type="customer", entity_id="acme", session_id="s"))
+    api.send(
+        event(id="one", entity_type="customer", entity_id="acme", session_id="s"),
+        *(event(entity_type=kind, entity_id="1") for kind in ("agent", "project", "team", "user")),
+    )
     Anomaly.objects.create(
         account=api.account,
-        entity=Entity.objects.get(account=api.account),
+        entity=Entity.objects.get(account=api.account, entity_type="customer"),
         date="2025-01-15",
         type="cost_spike",
         severity="high",
@@ -154,13 +175,13 @@ def owner() -> Api:
 
 def test_table_has_every_route():
     served = {
-        f"{method} {path}"
+        f"{method} {path.removesuffix('/')}"
         for path, view in ADDRESSES.items()
-        if path.startswith("/v1/")
+        if path.startswith(API)
         for method in methods(view)
     }
     assert served == ROUTES.keys()
-    others = {path for path in ADDRESSES if not path.startswith(("/v1/", "/admin/"))}
+    others = {path for path in ADDRESSES if not path.startswith((*API, "/admin/"))}
     assert others == PUBLIC.keys()
 
 
@@ -181,11 +202,16 @@ def test_admin_asks_for_a_login_whatever_the_key(owner, path):
         assert response["Location"].startswith(away)
 
 
-@pytest.mark.parametrize("route", ROUTES)
+# The addresses of the second surface share one view: with every kind of key, two of them do.
+V2_ROUTES = [f"GET {v2.PREFIX}{path}" for path in (*v2.ANSWERED, *v2.UNANSWERED)]
+KEYED = [*(ROUTES.keys() - V2_ROUTES), V2_ROUTES[0], V2_ROUTES[-1]]
+
+
+@pytest.mark.parametrize("route", sorted(KEYED))
 @pytest.mark.parametrize("kind", REFUSED)
 def test_route_refuses_what_is_no_valid_key(owner, route, kind):
     response = ask(route, REFUSED[kind](owner))
-    problem(response, 401)
+    refused(route, response, 401)
     assert response["WWW-Authenticate"] == "Bearer"
     assert "X-RateLimit-Limit" not in response.headers
 
@@ -203,7 +229,7 @@ def test_route_needs_its_scope_and_no_other(route):
     others = set(Scope.values) - {needed}
     for scopes in (others, *({scope} for scope in others)):
         response = ask(route, with_key(api, scopes=scopes))
-        assert needed in problem(response, 403)["detail"]
+        assert needed in refused(route, response, 403)
         assert response["X-RateLimit-Limit"] == "60000"
     expected = 404 if "event_id" in route else allowed
     assert ask(route, with_key(api, scopes={needed})).status_code == expected

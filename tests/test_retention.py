@@ -8,6 +8,7 @@ from django.db import connection
 
 from events import partitions, retention
 from events.models import LogStart
+from tests import v2
 from tests.conftest import event, new_api
 
 # A time of its own: partitions are shared by all accounts, and other tests use later years.
@@ -48,6 +49,20 @@ def test_totals_survive_and_single_events_are_refused(kept_30_days):
     assert refused.status_code == 400
     assert refused.json()["errors"][0]["parameter"] == "start_date"
     assert refused.json()["errors"][0]["code"] == "beyond_retention"
+
+
+def test_summary_of_the_second_surface_survives_but_not_its_instants(kept_30_days):
+    api, asked = kept_30_days, {"type": "range", **OLD}
+    before = v2.answer(api.get("/api/v2/analytics/teams/summary", **asked))
+    assert before["first_activity"] == "2016-03-15T12:00:00Z"
+    assert before["last_activity"] == "2016-04-15T12:00:00Z"
+
+    retention.apply(NOW)
+
+    gone = {"first_activity": None, "last_activity": None}
+    assert v2.answer(api.get("/api/v2/analytics/teams/summary", **asked)) == before | gone
+    recent = v2.answer(api.get("/api/v2/analytics/teams/recent", **asked))
+    assert recent == [{"team_name": "a", "last_activity": "2016-04-15T12:00:00Z"}]
 
 
 def test_a_dropped_event_is_still_a_duplicate_and_a_late_one_still_counts(kept_30_days):

@@ -10,6 +10,7 @@ from analytics.entities import EntitiesView
 from analytics.models import AnomalyStatus, AnomalyType, Severity
 from analytics.periods import INTERVALS
 from apikeys.models import Plan
+from config.openapi import v2
 from config.openapi.event_in import event_in
 from config.openapi.shapes import (
     COUNT,
@@ -60,6 +61,11 @@ PROBLEM: Schema = {
     "required": ["type", "title", "status", "detail", "request_id"],
     "additionalProperties": False,
 }
+REFUSAL = shape(
+    success=FLAG | {"const": False},
+    message=said(TEXT, "Names every parameter at fault."),
+    data={"type": "null"},
+) | {"description": "Every error of the second surface."}
 NOT_CREATED = shape(
     index=said(COUNT, "Its position in the batch, from 0."),
     id=nullable(TEXT),
@@ -168,4 +174,4 @@ ANALYTICS: dict[str, Schema] = {
     ),
 }
 
-COMPONENTS = ACCOUNT | EVENTS | ANALYTICS | {"Problem": PROBLEM}
+COMPONENTS = ACCOUNT | EVENTS | ANALYTICS | v2.COMPONENTS | {"Problem": PROBLEM, "Refusal": REFUSAL}

@@ -1,6 +1,7 @@
 """What each operation is for, in words. Its parameters, bodies and errors come from the code."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from apikeys.params import Address
 from events.params import PageParams
@@ -20,6 +21,10 @@ class Operation:
     """For a view that does not name its parameters itself."""
     problems: tuple[int, ...] = ()
     """Errors beside those that every operation may give."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """Of parameters that mean something else here than elsewhere (see PARAMETERS)."""
+    in_envelope: bool = False
+    """Whether errors have the form of the second surface."""
 
 
 PARAMETERS = {
@@ -71,6 +76,12 @@ PROBLEMS = {
     429: "The account's requests of this minute are used up; try again after `Retry-After`.",
     503: "The database does not answer; try again after `Retry-After`.",
 }
+V2_PROBLEMS = {
+    405: "The address does not have this method.",
+    500: "A fault of ours.",
+    501: "Costprism does not have the data for this question.",
+}
+"""Those that the second surface tells of too."""
 ALWAYS = (400, 401, 403, 429, 503)
 
 OPERATIONS = {

@@ -3,20 +3,21 @@
 from collections.abc import Iterator
 from typing import Any
 
+from django.http import QueryDict
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_field
-from rest_framework.serializers import Field
 
 from analytics.params import GroupByField
 from analytics.periods import INTERVALS
 from analytics.query import NAMES
+from analytics.v2.params import NamesField
 from analytics.views import AnalyticsView
+from apikeys.params import AnyField
 from config.openapi.operations import MOMENTS, PARAMETERS, Operation
-from config.openapi.shapes import TEXT, Schema, words
+from config.openapi.shapes import TEXT, Schema, many, words
 from events.params import DayField, MomentField, NameField, PageParams, TagsField, ZoneField
 from events.views import MAX_IDEMPOTENCY_KEY
 
-AnyField = Field[Any, Any, Any, Any]
 FORM = ("limit", "offset", "format")
 
 # Of comma-separated text: a character as it is, or one that is escaped.
@@ -24,11 +25,13 @@ _CHARACTER = r"(?:[^\u0000,\\]|\\[,\\])"
 _PAIR = rf"(?:[^\u0000:,\\]|\\[,\\])+:{_CHARACTER}*"
 _NAME = rf"(?:{'|'.join(NAMES)}|tags\.{_CHARACTER}+)"
 _TIME = "|".join(INTERVALS)
+_NAME_TEXT = TEXT | {"minLength": 1, "pattern": r"^[^\u0000]*$"}
 SCHEMAS: dict[type, Schema] = {
     DayField: TEXT | {"format": "date"},
     MomentField: TEXT | {"anyOf": [{"format": "date"}, {"format": "date-time"}]},
     ZoneField: TEXT | {"format": "time-zone"},
-    NameField: TEXT | {"minLength": 1, "pattern": r"^[^\u0000]*$"},
+    NameField: _NAME_TEXT,
+    NamesField: many(_NAME_TEXT),
     TagsField: TEXT | {"pattern": f"^{_PAIR}(?:,{_PAIR})*$"},
     GroupByField: TEXT | {"pattern": f"^(?:{_NAME},)*(?:{_NAME}|{_TIME})(?:,{_NAME})*$"},
 }
@@ -46,7 +49,7 @@ def query_parameters(
             name,
             _field_schema(schema, field),
             required=required,
-            description=(MOMENTS if isinstance(field, MomentField) else PARAMETERS)[name],
+            description=_words(operation, name, field),
             examples=_examples(name, example),
         )
         for name, field, required in _fields(schema.view, operation)
@@ -80,15 +83,21 @@ def header_parameters() -> list[OpenApiParameter]:
     ]
 
 
+def _words(operation: Operation, name: str, field: AnyField) -> str:
+    kind = MOMENTS if isinstance(field, MomentField) else PARAMETERS
+    return operation.words.get(name) or kind[name]
+
+
 def _fields(view: Any, operation: Operation) -> list[tuple[str, AnyField, bool]]:
     """Name, field, whether it is required; those first, those about the form of the answer last."""
     return sorted(_unsorted(view, operation), key=lambda found: (not found[2], found[0] in FORM))
 
 
 def _unsorted(view: Any, operation: Operation) -> Iterator[tuple[str, AnyField, bool]]:
-    params = view.params if isinstance(view, AnalyticsView) else operation.params
-    for name, field in params().fields.items():
-        yield name, field, field.required
+    address = (view.params if isinstance(view, AnalyticsView) else operation.params)()
+    meant = address.meant(QueryDict())
+    for name, field in address.fields.items():
+        yield name, field, name in meant and field.required
     if operation.params is PageParams:
         for name, found in view.filterset.base_filters.items():
             yield name, found.extra["rule"], False

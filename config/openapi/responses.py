@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from apikeys.problems import Problem
+from config.errors import envelope
 from config.openapi.examples import EXAMPLES
-from config.openapi.operations import PROBLEMS
+from config.openapi.operations import ALWAYS, PROBLEMS, V2_PROBLEMS
 from config.openapi.shapes import COUNT, TEXT, Schema, ref
 
 RATE = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
@@ -32,6 +34,11 @@ def problem_ref(code: int) -> Schema:
     return {"$ref": f"#/components/responses/{_name(code)}"}
 
 
+def refusal_ref(code: int) -> Schema:
+    """A reference to one of RESPONSES, in the form of the second surface."""
+    return {"$ref": f"#/components/responses/{_name(code)}V2"}
+
+
 def _name(code: int) -> str:
     # Not from http.HTTPStatus, whose phrases change with the version of Python.
     return str(EXAMPLES["problems"][str(code)]["title"]).replace(" ", "")
@@ -56,4 +63,17 @@ def _response(code: int, about: str) -> Schema:
     }
 
 
-RESPONSES = {_name(code): _response(code, about) for code, about in PROBLEMS.items()}
+def _refusal(code: int, about: str) -> Schema:
+    found = EXAMPLES["problems"][str(code)]
+    example = envelope(Problem(code, found["detail"], errors=found.get("errors", ())))
+    return {
+        "description": about.replace(" under `errors`", ""),
+        "headers": headers(*_OWN.get(code, RATE)),
+        "content": {"application/json": {"schema": ref("Refusal"), "example": example}},
+    }
+
+
+REFUSALS = {code: PROBLEMS[code] for code in ALWAYS} | V2_PROBLEMS
+RESPONSES = {_name(code): _response(code, about) for code, about in PROBLEMS.items()} | {
+    f"{_name(code)}V2": _refusal(code, about) for code, about in REFUSALS.items()
+}

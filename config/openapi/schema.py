@@ -7,15 +7,20 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiRequest, OpenApiResponse
 
 from apikeys.keys import MARK
+from config.openapi import v2
 from config.openapi.components import COMPONENTS
-from config.openapi.examples import EXAMPLES, as_csv, as_lines
-from config.openapi.operations import ALWAYS, OPERATIONS, Operation
+from config.openapi.examples import EXAMPLES as V1_EXAMPLES
+from config.openapi.examples import as_csv, as_lines
+from config.openapi.operations import ALWAYS, Operation
+from config.openapi.operations import OPERATIONS as V1_OPERATIONS
 from config.openapi.parameters import header_parameters, path_parameters, query_parameters
-from config.openapi.responses import HEADERS, RATE, RESPONSES, headers, problem_ref
+from config.openapi.responses import HEADERS, RATE, RESPONSES, headers, problem_ref, refusal_ref
 from config.openapi.shapes import TEXT, Schema, ref
 from events.body import NDJSON
 
 JSON, CSV = "application/json", "text/csv"
+OPERATIONS = V1_OPERATIONS | v2.OPERATIONS
+EXAMPLES = V1_EXAMPLES | v2.EXAMPLES
 Answers = dict[tuple[int, str], OpenApiResponse]
 
 
@@ -55,7 +60,8 @@ class OperationSchema(AutoSchema):
             for answer in operation["responses"].values():
                 answer["headers"] = headers(*RATE)
             codes = sorted({*ALWAYS, *self.about.problems})
-            operation["responses"] |= {str(code): problem_ref(code) for code in codes}
+            refer = refusal_ref if self.about.in_envelope else problem_ref
+            operation["responses"] |= {str(code): refer(code) for code in codes}
             if "requestBody" in operation:
                 operation["requestBody"]["required"] = True
         return operation
@@ -93,6 +99,8 @@ class OperationSchema(AutoSchema):
         return self._outcomes() if self.method == "POST" else self._answers()
 
     def _answers(self) -> Answers:
+        if "answer" not in self.example:
+            return {}
         body, answer = ref(self.about.answer), self.example["answer"]
         found = {(200, JSON): _answer(body, "The answer.", Example=answer)}
         if hasattr(self.view, "columns"):
