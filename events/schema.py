@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from events import money
+from events.nesting import cut
 from events.rules import RFC_3339, FieldError, cost_of, exact, instant_of, readable, tags_of
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -219,11 +220,15 @@ def decode_loosely(raw: bytes) -> Any:
     instead of costing the whole body. Raises ValueError for what is not JSON.
     """
     try:
-        return json.loads(
-            raw.decode(), parse_float=exact, parse_int=_integer, parse_constant=_refuse_constant
-        )
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        return _loads(raw)
+    except RecursionError:
+        return _loads(cut(raw))
+
+
+def _loads(raw: bytes) -> Any:
+    return json.loads(
+        raw.decode(), parse_float=exact, parse_int=_integer, parse_constant=_refuse_constant
+    )
 
 
 def _integer(digits: str) -> int | Decimal:
