@@ -10,7 +10,7 @@ from django.db import OperationalError, connection, transaction
 
 from events import partitions
 from events.models import LogStart
-from events.roller import LOCK, roll_up
+from events.roller import LOCK, MAX_EVENTS, roll_up
 
 LOCK_TIMEOUT = "2s"
 """How long ingest may wait behind us while we wait for the log; then we try again later."""
@@ -61,7 +61,8 @@ def _keepers(month: date, now: datetime) -> list[str]:
 
 
 def _drop(verdict: Verdict, now: datetime) -> bool:
-    while roll_up():  # what is pending would be lost with the log
+    # What is pending would be lost with the log. Events may never stop coming: nearly all will do.
+    while roll_up() >= MAX_EVENTS // 2:
         pass
     end = partitions.end(verdict.month)
     try:
