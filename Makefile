@@ -7,7 +7,7 @@ PYTHON := $(VENV)/bin/python
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench format requirements clean
+.PHONY: demo test soak audit lint bench format requirements clean
 
 demo: $(VENV)/run.stamp
 	$(PYTHON) manage.py demo --port $(PORT)
@@ -15,6 +15,14 @@ demo: $(VENV)/run.stamp
 # A data folder of its own: its PostgreSQL shares nothing with the one in use.
 test: $(VENV)/dev.stamp
 	COSTPRISM_DATA_DIR=var/test $(PYTHON) -m pytest -n 2 $(ARGS)
+
+# Kills, outages and ten minutes of load, all measured: about half an hour.
+soak: $(VENV)/dev.stamp
+	COSTPRISM_DATA_DIR=var/test $(PYTHON) -m pytest -m soak $(ARGS)
+
+# Asks the advisory database of PyPI about every dependency.
+audit: $(VENV)/dev.stamp
+	$(PYTHON) -m pip_audit --require-hashes --disable-pip -r requirements.txt
 
 lint: $(VENV)/dev.stamp
 	$(PYTHON) -m ruff format --check .

@@ -17,6 +17,7 @@ from typing import Any
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
+from apikeys import limits
 from events import partitions, retention, roller
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ JOBS = [
     Job("roll up", ROUND, roll_up),
     Job("partitions", 60, partitions.ensure_ahead),
     Job("retention", 24 * 3600, retention.apply),
+    Job("rate limits", 3600, limits.forget_addresses),
 ]
 
 

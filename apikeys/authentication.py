@@ -8,11 +8,13 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from apikeys import keys
+from apikeys.addresses import Failures, client_address
+from apikeys.limits import Rate
 from apikeys.models import Account, APIKey
 
 # Revocation must bite within a second on every process; half of that leaves room for the request.
@@ -34,12 +36,32 @@ class Credential:
         return frozenset(self.key.scopes)
 
 
+class TooManyBadKeys(Throttled):
+    """An address has sent too many keys that are none; `headers` say when it may go on."""
+
+    def __init__(self, rate: Rate, now: datetime) -> None:
+        super().__init__(wait=max(1, rate.reset - now.timestamp()), detail="Too many bad API keys.")
+        self.headers = rate.headers
+
+
 class BearerKey(BaseAuthentication):
     """Authenticate by API key; every failure is a 401 that says no more than it must."""
 
     def authenticate(self, request: Request) -> tuple[Account, Credential]:
-        """Raises AuthenticationFailed for a missing, malformed, unknown, revoked or expired key."""
-        credential = _find(_bearer_token(request), timezone.now())
+        """Raises AuthenticationFailed for a missing, malformed, unknown, revoked or expired key.
+
+        Raises TooManyBadKeys when the address has sent too many of them in this minute.
+        """
+        sent = get_authorization_header(request).split()
+        if not sent:
+            raise AuthenticationFailed("Send your API key: `Authorization: Bearer ip-…`.")
+        now, address = timezone.now(), client_address(request._request)
+        try:
+            token = _bearer_token(sent)
+            credential = _find(token, now, look_up=not bad_keys.exhausted(address, now))
+        except AuthenticationFailed as error:
+            rate = bad_keys.add(address, now)
+            raise error if rate.allowed else TooManyBadKeys(rate, now) from error
         return credential.account, credential
 
     def authenticate_header(self, request: Request) -> str:
@@ -55,10 +77,10 @@ class HasScope(BasePermission):
         return isinstance(request.auth, Credential) and needed in request.auth.scopes
 
 
-def _bearer_token(request: Request) -> str:
-    parts = get_authorization_header(request).split()
-    if not parts:
-        raise AuthenticationFailed("Send your API key: `Authorization: Bearer ip-…`.")
+bad_keys = Failures()
+
+
+def _bearer_token(parts: list[bytes]) -> str:
     if len(parts) != 2 or parts[0].lower() != b"bearer":
         raise AuthenticationFailed("The Authorization header must be `Bearer ip-…`.")
     token = parts[1].decode("latin-1")
@@ -67,8 +89,8 @@ def _bearer_token(request: Request) -> str:
     return token
 
 
-def _find(token: str, now: datetime) -> Credential:
-    key = _cached(token)
+def _find(token: str, now: datetime, *, look_up: bool) -> Credential:
+    key = _cached(token, look_up=look_up)
     if key is None or not keys.matches(token, bytes(key.digest)) or not key.is_live(now):
         raise AuthenticationFailed("This API key is unknown, revoked or expired.")
     _note_use(key, now)
@@ -78,12 +100,18 @@ def _find(token: str, now: datetime) -> Credential:
 _cache: dict[str, tuple[float, APIKey]] = {}
 
 
-def _cached(token: str) -> APIKey | None:
-    """The key row by prefix, at most CACHE_SECONDS old. Unknown prefixes are not cached."""
+def _cached(token: str, *, look_up: bool) -> APIKey | None:
+    """The key row by prefix, at most CACHE_SECONDS old. Unknown prefixes are not cached.
+
+    Without `look_up` only those that were known before are looked up: bad keys then cost no query,
+    and shut out nobody else who is at work behind the same address.
+    """
     prefix = keys.prefix(token)
     found = _cache.get(prefix)
     if found and time.monotonic() - found[0] < CACHE_SECONDS:
         return found[1]
+    if not found and not look_up:
+        return None
     key = APIKey.objects.select_related("account").filter(prefix=prefix).first()
     if len(_cache) >= CACHE_SIZE:
         _cache.clear()

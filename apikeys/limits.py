@@ -7,6 +7,7 @@ survive a crash). A read-then-write throttle let 693 of 800 concurrent requests 
 
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 
 from django.db import connection
 
@@ -50,3 +51,18 @@ def take(account_id: int, limit: int, now: datetime) -> Rate:
         cursor.execute(TAKE_SQL, [account_id, int(now.timestamp()) // WINDOW_SECONDS])
         number, used = cursor.fetchone()
     return Rate(limit, used, (number + 1) * WINDOW_SECONDS)
+
+
+def take_for_address(address: str, limit: int, now: datetime) -> Rate:
+    """Count one attempt of an address, under a negative number, where no account is."""
+    digest = int.from_bytes(blake2b(address.encode(), digest_size=4).digest())
+    return take(-1 - digest % 2**31, limit, now)
+
+
+def forget_addresses(now: datetime) -> None:
+    """Delete what was counted for addresses in minutes that are over."""
+    window = int(now.timestamp()) // WINDOW_SECONDS
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM apikeys_ratewindow WHERE account_id < 0 AND window_number < %s", [window]
+        )

@@ -5,6 +5,7 @@ variable x, and DEBUG=maybe for a no. Its part here is to parse DATABASE_URL.
 """
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from secrets import token_urlsafe
@@ -32,6 +33,14 @@ def flag(name: str) -> bool:
     if value.lower() not in _FLAGS:
         raise ImproperlyConfigured(f"{name}={value!r} is neither true nor false")
     return _FLAGS[value.lower()]
+
+
+def seconds(name: str, default: int) -> int:
+    """A whole number of seconds, from 1 to a day."""
+    value = os.environ.get(name, str(default))
+    if not re.fullmatch("[0-9]{1,5}", value) or not 1 <= int(value) <= 24 * 3600:
+        raise ImproperlyConfigured(f"{name}={value!r} is not a number of seconds, 1 to 86400")
+    return int(value)
 
 
 def log_level(name: str) -> str:

@@ -6,11 +6,13 @@ from math import ceil
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.views.defaults import page_not_found, permission_denied, server_error
+from psycopg.errors import QueryCanceled, ReadOnlySqlTransaction
 from psycopg_pool import PoolTimeout
 from rest_framework.exceptions import APIException
 from rest_framework.views import set_rollback
@@ -111,11 +113,22 @@ def _problem(error: Exception) -> Problem:
             return Problem(403, "This is not allowed.")
         case SuspiciousOperation() | UnreadablePostError():
             return Problem(400, "The request could not be read.")
-    if isinstance(error, DATABASE_ERRORS):
+    if isinstance(error.__cause__, QueryCanceled):
+        log.warning("An answer took longer than %s s", settings.QUERY_TIMEOUT)
+        return Problem(
+            503, f"The answer takes longer than {settings.QUERY_TIMEOUT} s; ask for less."
+        )
+    if _is_of_database(error):
         log.error("The database did not answer: %s", error)
         return Problem(503, "The database does not answer; try again.")
     log.exception("Unexpected error", exc_info=error)
     return _unexpected()
+
+
+def _is_of_database(error: Exception) -> bool:
+    """Whether it is the database's state and not the request's: down, full or read-only."""
+    read_only = isinstance(error.__cause__, ReadOnlySqlTransaction)
+    return read_only or isinstance(error, DATABASE_ERRORS)
 
 
 def _unexpected() -> Problem:
@@ -123,11 +136,11 @@ def _unexpected() -> Problem:
 
 
 def _headers(error: Exception) -> dict[str, str]:
-    headers = {}
+    headers: dict[str, str] = dict(getattr(error, "headers", {}))
     if auth_header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = auth_header
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(ceil(wait))
-    elif isinstance(error, DATABASE_ERRORS):
+    elif _is_of_database(error):
         headers["Retry-After"] = str(RETRY_SECONDS)
     return headers

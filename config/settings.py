@@ -44,6 +44,17 @@ DATABASES = {
     }
 }
 
+# A question that would take longer is cancelled, and answered 503: it may not hold a connection,
+# and the processors, for as long as it likes.
+QUERY_TIMEOUT = environment.seconds("QUERY_TIMEOUT", default=30)
+
+# What an address may get wrong in a minute. Keys have 190 bits: this spares the database.
+BAD_KEYS_PER_MINUTE = 120
+LOGINS_PER_MINUTE = 10
+
+# /metrics answers to `Authorization: Bearer` with this token; without one it does not exist.
+METRICS_TOKEN = environment.secret("METRICS_TOKEN")
+
 # Behind a proxy that speaks TLS and sets X-Forwarded-Proto (and drops a client's own).
 BEHIND_TLS_PROXY = environment.flag("BEHIND_TLS_PROXY")
 if BEHIND_TLS_PROXY:
@@ -59,14 +70,14 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {"json": {"()": "config.logs.JSONFormatter"}},
     "filters": {
         "no fault": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", 500) != 501,
         }
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": environment.log_level("LOG_LEVEL")},
     "loggers": {
         # Django's own handlers (mail to admins, a console only in debug) would drop or repeat it.
@@ -96,6 +107,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.middleware.RequestId",
+    "config.middleware.Measured",
+    "config.middleware.ContentSecurity",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, include, path, register_convert
 from django.urls.converters import StringConverter
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from analytics.entities import EntitiesView
 from analytics.events import CountedEventsView
@@ -25,8 +25,10 @@ from analytics.views import (
 )
 from apikeys.problems import Problem
 from apikeys.views import MeView
+from config.admin import login
 from config.errors import error_response
 from config.health import healthz, readyz
+from config.metrics import metrics
 from config.openapi.views import schema
 from events.views import EventView
 
@@ -78,11 +80,13 @@ urlpatterns = [
     path("v1/", include(v1)),
     path("api/v2/analytics/", include("analytics.v2.views")),
     path("admin", read_only(RedirectView.as_view(url="/admin/"))),
+    path("admin/login/", login),
     path("admin/", admin.site.urls),
     path("schema", read_only(schema), name="schema"),
-    path("docs", read_only(SpectacularSwaggerView.as_view())),
+    path("docs", read_only(SpectacularSwaggerSplitView.as_view())),
     path("healthz", read_only(healthz)),
     path("readyz", read_only(readyz)),
+    path("metrics", read_only(metrics)),
 ]
 
 handler400 = "config.errors.bad_request"

@@ -181,7 +181,7 @@ def _compared(table: str, key: tuple[str, ...], actual: str, kept: str) -> str:
 
 
 def _differences(sql: str, parameters: dict[str, Any]) -> list[Difference]:
-    with snapshot(), connection.cursor() as cursor:
+    with snapshot(timeout=0), connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return [Difference(*row) for row in cursor.fetchall()]
 

@@ -1,5 +1,6 @@
 """`/v1/events`: write events, list them, look one up."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ from events.models import Event, EventKey
 from events.outcome import CONFLICT, CREATED, DUPLICATE, REJECTED, Outcome
 from events.rows import EVENT_COLUMNS, event_row
 from events.snapshot import snapshot
+from events.tally import OUTCOMES
 
 STATUS_CODES = {CREATED: 201, DUPLICATE: 200, CONFLICT: 409, REJECTED: 422}
 MAX_IDEMPOTENCY_KEY = 200
@@ -45,6 +47,8 @@ class EventsView(ListView):
         atomic = read_params(IngestParams, request)["atomic"]
         body = read_body(request._request, now)
         outcomes = self._record(body, now, atomic and body.is_batch)
+        for status, count in Counter(outcome.status for outcome in outcomes).items():
+            OUTCOMES.add(status, count)
         return batch_answer(outcomes) if body.is_batch else single_answer(outcomes[0])
 
     def queryset(self) -> QuerySet[Event]:

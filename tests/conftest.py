@@ -16,9 +16,40 @@ from django.db import connection
 from django.test import Client as DjangoClient
 from django.test.utils import setup_databases, teardown_databases
 
+from apikeys.authentication import bad_keys
 from apikeys.models import Account, issue_key
 
 _numbers = itertools.count()
+
+
+class Figures:
+    """What a test has measured, shown at the end of the run."""
+
+    def __init__(self, test: pytest.FixtureRequest) -> None:
+        self._test = test.node
+
+    def show(self, name: str, value: Any, bound: str) -> None:
+        """Note that `name` was `value`, where `bound` had to be reached."""
+        line = f"{self._test.name}: {name} {value} [{bound}]"
+        self._test.user_properties.append(("figure", line))
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Figures:
+    """Shows what a test measures."""
+    return Figures(request)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The figures of all tests, whichever process ran them."""
+    reports = (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed"))
+    shown = [
+        value for report in reports if report.when == "call" for _, value in report.user_properties
+    ]
+    if shown:
+        terminalreporter.section("figures")
+        for line in sorted(shown):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -92,6 +123,12 @@ def new_api(**account: Any) -> Api:
     """A client with a new account."""
     row = Account.objects.create(name=f"Test {next(_numbers)} {uuid4().hex}", **account)
     return Api(row, issue_key(row)[1])
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_failed_yet() -> None:
+    """All tests come from one address, and many with bad keys."""
+    bad_keys.forget()
 
 
 @pytest.fixture

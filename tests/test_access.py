@@ -63,7 +63,14 @@ ROUTES |= {
 }
 ROUTES["GET /api/v2/analytics/entity-counts"] = Route("read", f"{v2.PREFIX}entity-counts")
 API = ("/v1/", "/api/")
-PUBLIC = {"/healthz": 200, "/readyz": 200, "/schema": 200, "/docs": 200, "/admin": 302}
+PUBLIC = {
+    "/healthz": 200,
+    "/readyz": 200,
+    "/schema": 200,
+    "/docs": 200,
+    "/admin": 302,
+    "/metrics": 404,
+}
 
 
 def walk(patterns: list[Any], prefix: str = "/") -> Iterator[tuple[str, Any]]:

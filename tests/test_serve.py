@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -20,7 +21,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Serve:
     """A running `manage.py serve` with a data folder of its own."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, log: IO[str] | None = None) -> None:
         self.folder = folder
         command = [sys.executable, "manage.py", "serve", "--port", "0", *options]
         clean = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
@@ -29,6 +30,7 @@ class Serve:
             cwd=PROJECT,
             env={**clean, "COSTPRISM_DATA_DIR": str(folder)},
             stdout=subprocess.PIPE,
+            stderr=log,
             text=True,
             start_new_session=True,
         )

@@ -73,8 +73,9 @@ PROBLEMS = {
     413: "The body is larger than 16 MiB, unpacked.",
     415: "A Content-Encoding other than gzip.",
     422: "The event breaks a rule: each field is named under `errors`.",
-    429: "The account's requests of this minute are used up; try again after `Retry-After`.",
-    503: "The database does not answer; try again after `Retry-After`.",
+    429: "The account's requests of this minute are used up, or its address has sent too many bad"
+    " keys; try again after `Retry-After`.",
+    503: "The database does not answer, or not in time; try again after `Retry-After`.",
 }
 V2_PROBLEMS = {
     405: "The address does not have this method.",

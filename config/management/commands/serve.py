@@ -19,7 +19,7 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
 from apikeys.management.database import migrate
 from config.pools import disconnect
-from config.webserver import WebProcess
+from config.webserver import Log, WebProcess
 
 # Above that many processes the database is what is busy.
 _MOST_PROCESSES = 8
@@ -77,6 +77,7 @@ class Command(BaseCommand):
             migrate(options["verbosity"] - 1)
         disconnect()
         _widen_pool(options["threads"])
+        _divide_failures(options["processes"])
         worker = Worker(wanted=not options["no_worker"])
         host, port = listener.getsockname()[:2]
         ready = f"Costprism is ready at http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -156,6 +157,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
             "threads": self._options["threads"],
             "preload_app": True,  # one import for all, and errors in it show at once
             "loglevel": "warning",
+            "logger_class": Log,
             "graceful_timeout": _PATIENCE,
             "keepalive": 75,  # longer than a proxy keeps its side; idle ones hold no thread
             "limit_request_line": 8190,  # gunicorn's most; filters on tags make long addresses
@@ -244,6 +246,11 @@ def _widen_pool(threads: int) -> None:
     """Let every thread have a connection."""
     pool = settings.DATABASES["default"]["OPTIONS"]["pool"]
     pool["max_size"] = max(pool["max_size"], threads)
+
+
+def _divide_failures(processes: int) -> None:
+    """Let an address fail no more often because there are several of us, who count apart."""
+    settings.BAD_KEYS_PER_MINUTE = max(1, settings.BAD_KEYS_PER_MINUTE // processes)
 
 
 def _cores() -> int:
