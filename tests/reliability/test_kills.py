@@ -1,6 +1,7 @@
 """kill -9 of everything, under load: nothing acknowledged is lost, nothing counts twice."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -22,6 +23,10 @@ NOTHING_WRONG = {
 }
 
 
+# Beside other tests, on as many processors, a process takes seconds to start.
+SLACK = 4 if "PYTEST_XDIST_WORKER" in os.environ else 1
+
+
 def times(few: int, many: int):
     """So often in `make test`, so often in `make soak`."""
     return pytest.mark.parametrize("times", [few, pytest.param(many, marks=soak)])
@@ -29,6 +34,7 @@ def times(few: int, many: int):
 
 def checked(figures, site, clients, what, recovered, bound):
     """The figures that every kill has in common."""
+    bound *= SLACK
     found = verdict(site, clients)
     figures.show(
         f"{what}: {len(clients.acknowledged)} events, {clients.unanswered} unanswered;", found, "0"
@@ -130,6 +136,7 @@ def test_sigterm_cuts_no_request(site, figures, times):
         clients.unanswered,
         "0",
     )
+    assert clients.unanswered == 0
     assert found == NOTHING_WRONG
 
 
