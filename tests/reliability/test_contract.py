@@ -95,7 +95,7 @@ def excluded(case: Case, response: Any) -> list[Any]:
     return [negative_data_rejection] if of_a_batch or without_key else []
 
 
-@pytest.mark.parametrize("examples", [8, LONG])
+@pytest.mark.parametrize("examples", [4, LONG])
 @pytest.mark.parametrize("mode", [POSITIVE, NEGATIVE], ids=["allowed", "not allowed"])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operation_keeps_to_the_document(operations, asking, figures, name, mode, examples):
@@ -107,7 +107,7 @@ def test_operation_keeps_to_the_document(operations, asking, figures, name, mode
         max_examples=examples,
         deadline=None,
         database=None,
-        derandomize=examples == 8,
+        derandomize=examples == 4,
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))

@@ -190,7 +190,7 @@ def test_stored_text_runs_no_script_in_the_admin(api, figures):
 # --- tenants ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("questions", [200, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("questions", [100, pytest.param(1000, marks=pytest.mark.soak)])
 def test_random_questions_show_nothing_of_another_account(questions, figures):
     """Half of each account, about the other one's names as well as its own."""
     random = Random("tenants")

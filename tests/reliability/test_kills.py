@@ -141,7 +141,7 @@ def test_sigterm_cuts_no_request(site, figures, times):
 
 
 @pytest.mark.parametrize("kind", ["write", "roll_up"])
-@pytest.mark.parametrize("step", ["5", pytest.param("1", marks=soak)])
+@pytest.mark.parametrize("step", ["9", pytest.param("1", marks=soak)])
 def test_killed_before_and_after_every_statement(site, figures, kind, step):
     """Also every commit and COPY; and what was sent then is sent again."""
     command = [sys.executable, "-m", "tests.reliability.failpoints", kind, step]
@@ -165,7 +165,7 @@ def test_killed_before_and_after_every_statement(site, figures, kind, step):
     assert site.manage("verify_rollups", check=False).returncode == 0
 
 
-@times(3, 20)
+@times(1, 20)
 def test_workers_killed(folder, figures, times):
     """Two of them, at random points, while events arrive."""
     site, random = Site(folder, "--processes", "2", "--no-worker"), Random("workers")

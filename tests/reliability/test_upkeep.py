@@ -26,6 +26,7 @@ def sent(site: Site, clients: Clients, figures, what: str) -> None:
     assert clients.unanswered == 0
 
 
+@soak
 def test_rebuild_during_ingest(site, figures):
     with Clients(site, pause=0.1) as clients:
         for _ in range(2):
@@ -33,6 +34,7 @@ def test_rebuild_during_ingest(site, figures):
     sent(site, clients, figures, "rollups rebuilt twice")
 
 
+@soak
 def test_retention_during_ingest(site, figures):
     """A month of 2016 goes, whole, while events of this month arrive; its totals stay."""
     old = [event(id=f"old-{n}", timestamp="2016-03-05T12:00:00Z") for n in range(100)]
