@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 from events.body import BOM
 from events.identity import id_digest
 from events.ingest import record_events
-from events.mapping import BadImport, Mapping, read_tags
+from events.mapping import OBJECTS, BadImport, Mapping, read_object
 from events.outcome import Outcome
 from events.rules import FieldError
 from events.schema import InvalidEvent, NewEvent, decode_loosely, parse
@@ -155,8 +155,8 @@ def _csv_event(values: dict[str, Any], mapping: Mapping, received_at: datetime) 
         "".join(values.values()).encode()
     except UnicodeEncodeError:
         return _malformed("Not UTF-8.")
-    if "tags" in values:
-        values["tags"] = read_tags(values["tags"])
+    for name in OBJECTS & values.keys():
+        values[name] = read_object(values[name])
     return _event(mapping.item(values), received_at, strict=False)
 
 

@@ -7,17 +7,17 @@ that is told "created" is told so after its commit.
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal
 from itertools import compress
 
 from django.db import IntegrityError, connection, transaction
 from psycopg.errors import CheckViolation
 
-from events import dimensions, partitions, pricing
+from events import dimensions, partitions
 from events.identity import claim, id_digest, key_digest
 from events.log import append, log_row
-from events.models import NONE, CostSource
+from events.models import NONE
 from events.outcome import CONFLICT, CREATED, REJECTED, Outcome
+from events.pricing.costs import costs
 from events.rules import FieldError
 from events.schema import InvalidEvent, NewEvent
 
@@ -126,11 +126,12 @@ def _rows(account_id: int, events: list[Identified], times: list[str]) -> Iterat
     entities = dimensions.entities.ids(
         account_id, (event.entity for _, event in events if event.entity)
     )
-    for (id_, event), time, tag_set in zip(events, times, tags, strict=True):
+    priced = costs(account_id, [event for _, event in events])
+    for (id_, event), time, tag_set, cost in zip(events, times, tags, priced, strict=True):
         entity_id = entities[event.entity] if event.entity else NONE
         model_id = models[event.provider, event.model]
         ids = (account_id, entity_id, model_id, tag_sets[tag_set])
-        yield log_row(id_, time, event, ids, *_cost(event))
+        yield log_row(id_, time, event, ids, cost)
 
 
 def _begin_batch(account_id: int, times: list[datetime], received_at: datetime) -> int:
@@ -147,11 +148,3 @@ def _outcome(id_: str, status: str) -> Outcome:
         return Outcome(id_, status)
     detail = "An event with this id and other content was recorded before."
     return Outcome(id_, status, [FieldError.at("id", code=CONFLICT, detail=detail)])
-
-
-def _cost(event: NewEvent) -> tuple[Decimal | None, int]:
-    if event.reported_cost is not None:
-        return event.reported_cost, CostSource.REPORTED.value
-    computed = pricing.price(event)
-    source = CostSource.UNPRICED if computed is None else CostSource.COMPUTED
-    return computed, source.value

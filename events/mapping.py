@@ -12,6 +12,8 @@ from events.schema import FIELDS, decode_loosely
 
 TAG = "tags."
 REQUIRED = [name for name, described in FIELDS.items() if described.required]
+WHOLES = ["input_tokens", "output_tokens"]  # or `usage`
+OBJECTS = {"tags", "usage"}
 _NO_OFFSET = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?")
 
 
@@ -43,8 +45,9 @@ class Mapping:
             if (times := header.count(column)) != 1:
                 many = "more than one" if times else "no"
                 raise BadImport(f"{path} has {many} column {column!r} for {name!r}: {found}.")
-        for name in REQUIRED:
-            if name not in columns and name not in self.constants:
+        known = columns.keys() | self.constants.keys()
+        for name in REQUIRED if "usage" in known else [*REQUIRED, *WHOLES]:
+            if name not in known:
                 raise BadImport(
                     f"{path} has no column {name!r}: {found}. "
                     f"Map another one (--map {name}=COLUMN) or set a value (--set {name}=VALUE)."
@@ -86,8 +89,8 @@ def in_utc(value: Any) -> Any:
     return f"{value}Z" if isinstance(value, str) and _NO_OFFSET.fullmatch(value) else value
 
 
-def read_tags(text: str) -> Any:
-    """The text of a whole `tags`: a JSON object, as in the API's own CSV. Else as it was."""
+def read_object(text: str) -> Any:
+    """The text of `tags` or `usage`: a JSON object, as in the API's own CSV. Else as it was."""
     try:
         return decode_loosely(text.encode())
     except ValueError:
@@ -111,7 +114,7 @@ def _pairs(texts: Sequence[str], value: str) -> dict[str, str]:
 def _constant(name: str, text: str) -> Any:
     if name.startswith(TAG):
         return text
-    value = read_tags(text) if name == "tags" else in_utc(text)
+    value = read_object(text) if name in OBJECTS else in_utc(text)
     try:
         return msgspec.convert(value, FIELDS[name].type, strict=False)
     except msgspec.ValidationError as error:

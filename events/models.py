@@ -11,11 +11,10 @@ from django.db import models
 from django.db.models import Q
 
 from apikeys.models import Account
+from events.price_models import NAME_LENGTH, RateSet, ServiceTier
 
 NONE = 0
 """The id of "no entity" and "no tags" in facts: a dimension of a unique key is never NULL."""
-
-NAME_LENGTH = 200
 
 
 class CostSource(models.IntegerChoices):
@@ -162,6 +161,14 @@ class Event(models.Model):
     success = models.BooleanField()
     error_type = models.TextField(null=True)
     error_code = models.TextField(null=True)
+    # Of most events these are NULL and take no room.
+    cache_write_1h_tokens = models.BigIntegerField(null=True)
+    media_tokens = models.JSONField(null=True)
+    service_tier = models.SmallIntegerField(choices=ServiceTier, null=True)
+    rate_set = models.ForeignKey(
+        RateSet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True
+    )
+    computed_cost = models.DecimalField(max_digits=20, decimal_places=10, null=True)
 
     class Meta:
         managed = False

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from events.models import Event
+from events.models import CostSource, Event
+from events.price_models import ServiceTier
 
 EVENT_COLUMNS = [
     "id",
@@ -24,6 +25,9 @@ EVENT_COLUMNS = [
     "success",
     "error_type",
     "error_code",
+    "cache_write_1h_tokens",
+    "service_tier",
+    "cost_source",
 ]
 
 
@@ -50,5 +54,8 @@ def event_row(event: Event) -> dict[str, Any]:
         event.success,
         event.error_type,
         event.error_code,
+        event.cache_write_1h_tokens or 0,
+        ServiceTier(event.service_tier or 0).label,
+        CostSource(event.cost_source).name.lower(),
     )
     return dict(zip(EVENT_COLUMNS, values, strict=True))

@@ -72,7 +72,7 @@ def cost_of(sent: Any, errors: list[FieldError]) -> Decimal | None:
     if sent is None:
         return None
     fault = None
-    amount = _decimal(sent)
+    amount = decimal_of(sent)
     if amount is None:
         fault = "must be a decimal number, as a JSON number or a string"
     elif not 0 <= amount < money.LIMIT:
@@ -87,7 +87,8 @@ def cost_of(sent: Any, errors: list[FieldError]) -> Decimal | None:
     return abs(rounded)  # -0.0 is a float's way to say 0
 
 
-def _decimal(sent: Any) -> Decimal | None:
+def decimal_of(sent: Any) -> Decimal | None:
+    """A number, or one in a string, exactly; None if it is none."""
     if isinstance(sent, str):
         if not re.fullmatch(r"\d{1,40}(\.\d{1,100})?([eE][+-]?\d{1,3})?", sent, re.ASCII):
             return None

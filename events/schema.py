@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from events import money
 from events.nesting import cut
+from events.price_models import ServiceTier
 from events.rules import RFC_3339, FieldError, cost_of, exact, instant_of, readable, tags_of
+from events.tokens import Tokens
+from events.usage import tier_in, tokens_of
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 ErrorText = Annotated[str, Meta(max_length=1000)]
@@ -36,12 +39,17 @@ class EventIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     timestamp: Instant | None = None
     model: Name
     provider: Name
-    input_tokens: Count
-    output_tokens: Count
+    # Required, unless `usage` is sent.
+    input_tokens: Count = UNSET  # type: ignore[assignment]
+    output_tokens: Count = UNSET  # type: ignore[assignment]
     cache_read_tokens: Count | None = None
     cache_write_tokens: Count | None = None
+    cache_write_1h_tokens: Count | None = None
     reasoning_tokens: Count | None = None
     total_tokens: Annotated[int, Meta(ge=0)] | None = None
+    usage: dict[str, Any] | None = None
+    usage_convention: Literal["inclusive", "exclusive"] | None = None
+    service_tier: Literal["standard", "batch", "flex", "priority"] | None = None
     # By hand: a number is rounded, a string is not, so the two must stay apart.
     cost_usd: Any = None
     latency_ms: Count | None = None
@@ -55,7 +63,9 @@ class EventIn(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 COUNTS = {name for name in EventIn.__struct_fields__ if name.endswith(("_tokens", "_ms"))}
-FIELDS = {field.name: field for field in msgspec.structs.fields(EventIn)}
+SERVICE_TIERS = {tier.label: tier.value for tier in ServiceTier}
+Fields = dict[str, msgspec.structs.FieldInfo]
+FIELDS: Fields = {field.name: field for field in msgspec.structs.fields(EventIn)}
 
 
 class InvalidEvent(Exception):
@@ -82,7 +92,10 @@ class NewEvent:
     output_tokens: int
     cache_read_tokens: int
     cache_write_tokens: int
+    cache_write_1h_tokens: int
     reasoning_tokens: int
+    media_tokens: dict[str, int]
+    service_tier: int
     reported_cost: Decimal | None
     latency_ms: int | None
     success: bool
@@ -122,9 +135,9 @@ def parse(item: Any, received_at: datetime, *, strict: bool = True) -> NewEvent:
     """
     if not isinstance(item, dict):
         raise InvalidEvent([FieldError("", "invalid", "An event must be a JSON object.")])
-    item = {name: _whole(value) if name in COUNTS else value for name, value in item.items()}
+    item = {name: whole(value) if name in COUNTS else value for name, value in item.items()}
     errors: list[FieldError] = []
-    good = _good_fields(item, strict, errors)
+    good = good_fields(FIELDS, item, strict, errors)
     if errors:
         _check_together(EventIn(**_completed(good, item)), received_at, errors)
         sent_id = item.get("id")
@@ -135,8 +148,8 @@ def parse(item: Any, received_at: datetime, *, strict: bool = True) -> NewEvent:
 def normalise(sent: EventIn, received_at: datetime) -> NewEvent:
     """The rules that one field cannot tell. Raises InvalidEvent with every fault found."""
     errors: list[FieldError] = []
-    timestamp, cost, tags = _check_together(sent, received_at, errors)
-    if errors:
+    timestamp, cost, tags, tokens = _check_together(sent, received_at, errors)
+    if errors or tokens is None:
         raise InvalidEvent(errors, sent.id)
     event = NewEvent(
         id=sent.id,
@@ -146,11 +159,14 @@ def normalise(sent: EventIn, received_at: datetime) -> NewEvent:
         entity=(sent.entity_type, sent.entity_id) if sent.entity_type and sent.entity_id else None,
         session_id=sent.session_id,
         tags=tags,
-        input_tokens=sent.input_tokens,
-        output_tokens=sent.output_tokens,
-        cache_read_tokens=sent.cache_read_tokens or 0,
-        cache_write_tokens=sent.cache_write_tokens or 0,
-        reasoning_tokens=sent.reasoning_tokens or 0,
+        input_tokens=tokens.input_tokens,
+        output_tokens=tokens.output_tokens,
+        cache_read_tokens=tokens.cache_read_tokens,
+        cache_write_tokens=tokens.cache_write_tokens,
+        cache_write_1h_tokens=tokens.cache_write_1h_tokens,
+        reasoning_tokens=tokens.reasoning_tokens,
+        media_tokens=tokens.media_tokens,
+        service_tier=_service_tier(sent),
         reported_cost=cost,
         latency_ms=sent.latency_ms,
         success=sent.success is not False,
@@ -164,22 +180,29 @@ def normalise(sent: EventIn, received_at: datetime) -> NewEvent:
 
 def _check_together(
     sent: EventIn, received_at: datetime, errors: list[FieldError]
-) -> tuple[datetime | None, Decimal | None, dict[str, str]]:
-    """The time, cost and tags of an event; what is wrong with them, or between fields."""
+) -> tuple[datetime | None, Decimal | None, dict[str, str], Tokens | None]:
+    """The time, cost, tags and tokens of an event; what is wrong with them, or between fields."""
     timestamp = instant_of(sent.timestamp, received_at, errors)
     cost = cost_of(sent.cost_usd, errors)
     tags = tags_of(sent.tags or {}, errors)
-    _check_tokens(sent, errors)
+    tokens = tokens_of(sent, errors)
     _check_entity(sent, errors)
-    return timestamp, cost, tags
+    return timestamp, cost, tags, tokens
+
+
+def _service_tier(sent: EventIn) -> int:
+    if sent.service_tier is None:
+        return tier_in(sent.usage) if sent.usage else ServiceTier.STANDARD.value
+    return SERVICE_TIERS[sent.service_tier]
 
 
 def _completed(good: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
     """The good fields, and for the others what lets no rule between fields complain of them."""
     unsaid: dict[str, Any] = {"model": "", "provider": ""}
-    if not {"input_tokens", "output_tokens"} <= good.keys():
-        unsaid |= {"input_tokens": 10**14, "output_tokens": 10**14}
-        good = good | {"total_tokens": None}
+    wholes = {"input_tokens", "output_tokens"}
+    if bad := (item.keys() - good.keys()) & {*wholes, "usage"}:
+        unsaid |= dict.fromkeys(wholes if "usage" in bad else bad, 10**14)
+        good = good | {"total_tokens": None, "usage_convention": None, "usage": None}
     unsaid |= {name: "?" for name in ("entity_type", "entity_id") if item.get(name) is not None}
     return unsaid | good
 
@@ -209,8 +232,21 @@ def content_digest(event: NewEvent, sent_timestamp: datetime | None) -> bytes:
         event.success,
         event.error_type,
         event.error_code,
+        *_said_later(event),
     )
     return blake2b(msgspec.msgpack.encode(said), digest_size=16).digest()
+
+
+def _said_later(event: NewEvent) -> list[tuple[str, Any]]:
+    """The content of fields that were added later, where it is not their default."""
+    if not (event.cache_write_1h_tokens or event.media_tokens or event.service_tier):
+        return []
+    added = {
+        "cache_write_1h_tokens": event.cache_write_1h_tokens,
+        "media_tokens": sorted(event.media_tokens.items()),
+        "service_tier": event.service_tier,
+    }
+    return [(name, value) for name, value in added.items() if value]
 
 
 def decode_loosely(raw: bytes) -> Any:
@@ -240,21 +276,23 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """1.0 as 1: to JSON they are one integer."""
     is_short = isinstance(value, Decimal) and value.is_finite() and value.adjusted() < 20
     return int(value) if is_short and value == int(value) else value
 
 
-def _good_fields(item: dict[str, Any], strict: bool, errors: list[FieldError]) -> dict[str, Any]:
+def good_fields(
+    fields: Fields, item: dict[str, Any], strict: bool, errors: list[FieldError]
+) -> dict[str, Any]:
     """The fields that are what they should be, converted."""
     errors += [
         FieldError.at(name, code="unknown_field", detail=f"Unknown field `{name}`.")
         for name in item
-        if name not in FIELDS
+        if name not in fields
     ]
     good = {}
-    for name, field in FIELDS.items():
+    for name, field in fields.items():
         if name not in item:
             if field.required:
                 errors.append(FieldError.at(name, code="required", detail=f"`{name}` is required."))
@@ -279,19 +317,6 @@ def _text_fault(value: Any) -> str | None:
     elif isinstance(value, dict):
         return next(filter(None, (_text_fault(v) for pair in value.items() for v in pair)), None)
     return None
-
-
-def _check_tokens(sent: EventIn, errors: list[FieldError]) -> None:
-    if (sent.cache_read_tokens or 0) + (sent.cache_write_tokens or 0) > sent.input_tokens:
-        name = "cache_read_tokens" if sent.cache_read_tokens else "cache_write_tokens"
-        detail = "`cache_read_tokens` + `cache_write_tokens` exceed `input_tokens`."
-        errors.append(FieldError.at(name, code="exceeds_whole", detail=detail))
-    if (sent.reasoning_tokens or 0) > sent.output_tokens:
-        detail = "`reasoning_tokens` exceed `output_tokens`."
-        errors.append(FieldError.at("reasoning_tokens", code="exceeds_whole", detail=detail))
-    if sent.total_tokens not in (None, sent.input_tokens + sent.output_tokens):
-        detail = "`total_tokens` must equal `input_tokens` + `output_tokens`."
-        errors.append(FieldError.at("total_tokens", code="not_the_sum", detail=detail))
 
 
 def _check_entity(sent: EventIn, errors: list[FieldError]) -> None:

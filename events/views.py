@@ -22,6 +22,7 @@ from events.ingest import NotAllAccepted, record_events
 from events.lists import ListView
 from events.models import Event, EventKey
 from events.outcome import CONFLICT, CREATED, DUPLICATE, REJECTED, Outcome
+from events.pricing.breakdown import cost_detail
 from events.rows import EVENT_COLUMNS, event_row
 from events.snapshot import snapshot
 from events.tally import OUTCOMES
@@ -77,9 +78,9 @@ class EventView(AccountView):
         read_params(Address, request)
         with snapshot():
             event = self._find(event_id)
-        if event is None:
-            raise Http404
-        return Response(event_row(event))
+            if event is None:
+                raise Http404
+            return Response(event_row(event) | cost_detail(event))
 
     def _find(self, event_id: str) -> Event | None:
         """By its key, which says in which partition to look."""

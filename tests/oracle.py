@@ -564,6 +564,9 @@ def event_row(fact: Fact) -> Row:
         "success": fact.success,
         "error_type": None,
         "error_code": None,
+        "cache_write_1h_tokens": 0,
+        "service_tier": "standard",
+        "cost_source": "unpriced" if fact.cost is None else "reported",
     }
 
 

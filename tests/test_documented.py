@@ -532,6 +532,7 @@ ROW = [
     *("id", "timestamp", "model", "provider", "input_tokens", "output_tokens", "total_tokens"),
     *("cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd", "latency_ms"),
     *("entity_type", "entity_id", "session_id", "tags", "success", "error_type", "error_code"),
+    *("cache_write_1h_tokens", "service_tier", "cost_source"),
 ]
 ENTITY = [
     *("entity_type", "entity_id", "name", "first_seen", "last_seen"),
@@ -544,7 +545,7 @@ ME = ["id", "email", "name", "company", "plan", "created_at"]
 def test_account_events_and_entities_have_their_keys(api):
     api.send(event(id="a/b", **ACME))
     assert list(api.read("/v1/me")) == ME
-    assert list(api.read("/v1/events/a%2Fb")) == ROW
+    assert list(api.read("/v1/events/a%2Fb")) == [*ROW, "computed_cost_usd", "breakdown"]
     for path, keys in (("/v1/events", ROW), ("/v1/entities", ENTITY)):
         answer = api.read(path)
         assert list(answer) == ["data", "pagination"]

@@ -64,6 +64,9 @@ def test_every_field_from_its_column(api):
             "success": False,
             "error_type": "timeout",
             "error_code": "504",
+            "cache_write_1h_tokens": 0,
+            "service_tier": "standard",
+            "cost_source": "reported",
         },
         {
             "id": "two",
@@ -85,6 +88,9 @@ def test_every_field_from_its_column(api):
             "success": True,
             "error_type": None,
             "error_code": None,
+            "cache_write_1h_tokens": 0,
+            "service_tier": "standard",
+            "cost_source": "unpriced",
         },
     ]
 
@@ -234,3 +240,18 @@ def test_published_traces():
         ("code", 8819, 18_059_974, 245_896),
         ("conversation", 19366, 22_361_870, 4_088_665),
     ]
+
+
+def test_usage_of_the_provider_in_a_column_or_a_key(api):
+    usage = {"input_tokens": 5, "cache_read_input_tokens": 95, "output_tokens": 50}
+    quoted = json.dumps(usage).replace('"', '""')
+    write("usage.csv", f'id,model,provider,usage\none,claude-haiku-4-5,anthropic,"{quoted}"\n')
+    line = {"id": "two", "model": "claude-haiku-4-5", "provider": "anthropic", "usage": usage}
+    write("usage.jsonl", json.dumps(line) + "\n")
+    assert take(api, "usage.csv", "usage.jsonl") == counted(2, 2)
+    for row in api.read("/v1/events")["data"]:
+        assert (row["input_tokens"], row["cache_read_tokens"], row["cost_usd"]) == (
+            100,
+            95,
+            "0.0002645",
+        )

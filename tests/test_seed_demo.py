@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 
 from apikeys.models import Account
-from events import pricing
 from events.demo_cast import OWN
 from events.demo_data import MOST_TURNS, Plan
 from events.models import Entity
+from events.pricing.costs import costs
 from events.schema import NewEvent, normalise
 from tests.commandline import call, run
 
@@ -125,11 +125,10 @@ def test_people_work_by_day_where_they_are(events):
     assert busiest_hours("apac") <= set(range(11))
 
 
-def test_nearly_all_is_priced_by_the_catalogue(events):
+def test_nearly_all_is_priced_by_the_catalogue(api, events):
     reported = [event for event in events if event.reported_cost is not None]
-    unpriced = [
-        event for event in events if event.reported_cost is None and pricing.price(event) is None
-    ]
+    found = zip(events, costs(api.account.pk, events), strict=True)
+    unpriced = [event for event, cost in found if cost.usd is None]
 
     assert 0.01 < len(reported) / len(events) < 0.04
     assert 0.001 < len(unpriced) / len(events) < 0.01

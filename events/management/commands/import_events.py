@@ -20,7 +20,7 @@ HELP = """\
 Import events from CSV and JSON Lines files (.csv .jsonl .ndjson .json, each also .gz, in UTF-8).
 
 A field of an event comes from --set, else from the column of --map, else from the column of its
-own name. A column `tags` holds a JSON object, a column `tags.KEY` one tag. Other columns of a CSV
+own name. A column `tags` or `usage` holds a JSON object, `tags.KEY` one tag. Other columns of a CSV
 file are ignored, an empty cell is an absent value; another key of a JSON object is refused, as by
 the API. A time without an offset is UTC; more than microseconds are cut; without any time, it is
 that of the import.
