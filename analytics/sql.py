@@ -216,7 +216,7 @@ def _parts(
     query: Query, parts: list[Part], columns: list[str], time: Buckets | None, bind: Bind
 ) -> str:
     """The facts of the parts of the plan, and of the tail."""
-    _refuse_before_log(parts)
+    refuse_before_log(parts)
     log.debug("%s", [(part.source.name if part.source else "log", part.spans) for part in parts])
     selects = []
     for part in parts:
@@ -232,7 +232,7 @@ def _parts(
     return " UNION ALL ".join(selects or [nothing])
 
 
-def _refuse_before_log(parts: list[Part]) -> None:
+def refuse_before_log(parts: list[Part]) -> None:
     """Raises Problem 400 if the plan needs a part of the log that retention has dropped.
 
     It cannot be dropping one now: the snapshot holds the log.

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from events.retention import log_from
 from events.roller import ENTITY_SQL, FACT_SQL, LOCK, SPEND_SQL
-from events.rollups import ROLLUPS, Grain, facts_sql, roll_up_steps
+from events.rollups import ROLLUPS, TABLES, Grain, facts_sql, roll_up_steps
 from events.rules import EARLIEST
 from events.session_rollup import SESSION_STEPS, TURN_SQL
 from events.snapshot import snapshot
@@ -99,7 +99,7 @@ def day_differences(day: date, account_id: int | None) -> list[Difference]:
             facts_sql(rollup),
             f"SELECT * FROM {rollup.table} WHERE {_of_day()}",
         )
-        for rollup in ROLLUPS
+        for rollup in TABLES
     )
     return _differences(f"WITH {LOG_OF_DAY} {compared}", _parameters(account_id, day))
 
@@ -123,7 +123,7 @@ def rebuild_day(day: date, account_id: int | None) -> None:
     parameters = _parameters(account_id, day)
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        for rollup in ROLLUPS:
+        for rollup in TABLES:
             cursor.execute(f"DELETE FROM {rollup.table} WHERE {_of_day()}", parameters)
         cursor.execute(f"WITH {LOG_OF_DAY}, {roll_up_steps()} SELECT", parameters)
 

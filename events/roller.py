@@ -32,8 +32,9 @@ ORDER BY id LIMIT 1000
 
 FACT_SQL = """
 SELECT event.account_id, timestamp, event.entity_id, model_id, tag_set_id, success, cost,
-       input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-       latency_ms, coalesce(entity.entity_type, '') AS entity_type, event.id, session_id
+       cost_source, computed_cost, input_tokens, output_tokens, cache_read_tokens,
+       cache_write_tokens, reasoning_tokens, latency_ms,
+       coalesce(entity.entity_type, '') AS entity_type, event.id, session_id
 FROM events_event AS event LEFT JOIN events_entity AS entity ON entity.id = event.entity_id
 """
 
