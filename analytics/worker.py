@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from apikeys import limits
 from events import partitions, retention, roller
+from events.pricing import unpriced
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def roll_up(now: datetime) -> None:
 
 JOBS = [
     Job("roll up", ROUND, roll_up),
+    Job("price", 2, unpriced.clerk.run),
     Job("partitions", 60, partitions.ensure_ahead),
     Job("retention", 24 * 3600, retention.apply),
     Job("rate limits", 3600, limits.forget_addresses),

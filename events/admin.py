@@ -14,8 +14,9 @@ from django.urls import reverse
 
 from apikeys.admin import ReadOnly
 from apikeys.models import Account
+from events import price_admin  # noqa: F401 (registers the others)
 from events.identity import key_of
-from events.models import Entity, Event, EventKey, LLMModel
+from events.models import Entity, Event, EventKey
 from events.money import plain
 
 MAX_PAGES = 100
@@ -119,9 +120,14 @@ class EventAdmin(ReadOnly):
         "output_tokens",
         "cache_read_tokens",
         "cache_write_tokens",
+        "cache_write_1h_tokens",
         "reasoning_tokens",
+        "media_tokens",
+        "service_tier",
         "price",
         "cost_source",
+        "computed_cost",
+        "rate_set",
         "latency_ms",
         "success",
         "error_type",
@@ -173,16 +179,6 @@ class EventAdmin(ReadOnly):
     @admin.display
     def tags(self, event: Event) -> str | None:
         return json.dumps(event.tag_set.tags, ensure_ascii=False) if event.tag_set else None
-
-
-@admin.register(LLMModel)
-class LLMModelAdmin(ReadOnly):
-    list_display = ["account", "provider", "model"]
-    list_display_links = None
-    list_filter = ["account"]
-    list_select_related = ["account"]
-    search_fields = ["provider", "model"]
-    ordering = ["account__name", "provider", "model"]
 
 
 def shown(moment: datetime) -> str:

@@ -12,6 +12,8 @@ LISTS = [
     "/admin/events/entity/",
     "/admin/events/event/",
     "/admin/events/llmmodel/",
+    "/admin/events/price/",
+    "/admin/events/repricing/",
     "/admin/analytics/anomaly/",
 ]
 

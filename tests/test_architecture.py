@@ -52,7 +52,26 @@ def test_only_ingest_writes_events():
         for path in sources(app)
         if any(WRITES_EVENTS.search(text) for text in strings_and_code(path))
     }
-    assert writers == {"events/identity.py", "events/log.py"}
+    assert writers == {"events/identity.py", "events/log.py", "events/pricing/moved.py"}
+
+
+def test_repricing_is_the_only_update_of_events():
+    """And it does nothing else to them; it alone is called by `reprice`."""
+    path = HOME / "events" / "pricing" / "moved.py"
+    found = [match[0] for match in WRITES_EVENTS.finditer(path.read_text())]
+    assert found == ["UPDATE events_event"]
+    importers = {
+        str(path.relative_to(HOME))
+        for app in MAY_IMPORT
+        for path in sources(app)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        and (
+            node.module == "events.pricing.moved"
+            or (node.module == "events.pricing" and "moved" in {name.name for name in node.names})
+        )
+    }
+    assert importers == {"events/pricing/reprice.py"}
 
 
 def test_only_record_events_claims_and_appends():
