@@ -172,6 +172,7 @@ SPECTACULAR_SETTINGS = {
             " amounts are strings, and every error has the envelope of the answers.",
         },
         {"name": "Events", "description": "One event is one LLM call."},
+        {"name": "Prices", "description": "What tokens cost, from when to when."},
         {"name": "Account", "description": "Whose key this is, and whom its calls belong to."},
     ],
     "OAS_VERSION": "3.1.1",

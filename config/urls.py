@@ -12,6 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
+from analytics.accuracy import AccuracyView
 from analytics.entities import EntitiesView
 from analytics.events import CountedEventsView
 from analytics.views import (
@@ -30,6 +31,7 @@ from config.errors import error_response
 from config.health import healthz, readyz
 from config.metrics import metrics
 from config.openapi.views import schema
+from events.price_views import PricesView, QuoteView
 from events.views import EventView
 
 
@@ -60,6 +62,7 @@ def read_only(view: View) -> View:
 
 analytics: list[URLPattern] = [
     path("costs", CostsView.as_view()),
+    path("costs/accuracy", AccuracyView.as_view()),
     path("costs/timeseries", TimeseriesView.as_view()),
     path("models", ModelsView.as_view()),
     path("entities/top", TopEntitiesView.as_view()),
@@ -73,6 +76,8 @@ v1: list[URLPattern | URLResolver] = [
     path("events", CountedEventsView.as_view()),
     path("events/<event_id:event_id>", EventView.as_view()),
     path("entities", EntitiesView.as_view()),
+    path("prices", PricesView.as_view()),
+    path("prices/quote", QuoteView.as_view()),
     path("analytics/", include(analytics)),
 ]
 

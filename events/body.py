@@ -50,6 +50,14 @@ def read_body(request: HttpRequest, received_at: datetime) -> Body:
     return Body([_json_item(raw, received_at)], is_batch=False)
 
 
+def read_json(request: HttpRequest) -> Any:
+    """The body of a request that holds no events. Raises Problem 400, 413 or 415."""
+    try:
+        return decode_loosely(_unpack(request, _read(request)).removeprefix(BOM))
+    except ValueError as error:
+        raise Problem(400, f"The body is not JSON: {error}.") from error
+
+
 def _read_loosely(raw: bytes, received_at: datetime) -> Body:
     """A body that the strict decoder refused: find out whose fault it is, item by item."""
     try:

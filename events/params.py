@@ -1,7 +1,7 @@
 """Query parameters: days, zones, names, tags, pages."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -115,6 +115,16 @@ class MomentField(serializers.Field[date | datetime, str, str, Any]):
 
     def to_representation(self, value: date | datetime) -> str:
         return value.isoformat()
+
+
+class InstantField(MomentField):
+    """An instant, RFC 3339 with its offset, or a day: its beginning in UTC."""
+
+    def to_internal_value(self, data: str) -> datetime:
+        moment = super().to_internal_value(data)
+        if isinstance(moment, datetime):
+            return moment
+        return datetime.combine(moment, time(), UTC)
 
 
 class Params(Address):

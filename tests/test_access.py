@@ -43,7 +43,11 @@ ROUTES = {
     "POST /v1/events": Route("ingest", "/v1/events", 201, shows_nothing_of_others=False),
     "GET /v1/events/{event_id}": Route("read", "/v1/events/one"),
     "GET /v1/entities": Route("read", "/v1/entities"),
+    "GET /v1/prices": Route("read", "/v1/prices?model=acme-1"),
+    "POST /v1/prices": Route("manage", "/v1/prices", 201, shows_nothing_of_others=False),
+    "POST /v1/prices/quote": Route("read", "/v1/prices/quote", shows_nothing_of_others=False),
     "GET /v1/analytics/costs": Route("read", f"/v1/analytics/costs?{JANUARY}&group_by=entity"),
+    "GET /v1/analytics/costs/accuracy": Route("read", f"/v1/analytics/costs/accuracy?{JANUARY}"),
     "GET /v1/analytics/costs/timeseries": Route(
         "read", f"/v1/analytics/costs/timeseries?{JANUARY}&interval=month"
     ),
@@ -63,6 +67,7 @@ ROUTES |= {
 }
 ROUTES["GET /api/v2/analytics/entity-counts"] = Route("read", f"{v2.PREFIX}entity-counts")
 API = ("/v1/", "/api/")
+PRICE = {"provider": "acme", "model": "acme-1", "unit": "input", "usd_per_unit": "0.000002"}
 PUBLIC = {
     "/healthz": 200,
     "/readyz": 200,
@@ -96,7 +101,8 @@ def methods(view: Any) -> set[str]:
 def ask(route: str, authorization: str | None, method: str | None = None) -> Any:
     """The answer to a route's example; the header is left out if it is None."""
     headers = {} if authorization is None else {"Authorization": authorization}
-    body = json.dumps(event(id="sent")) if route.startswith("POST") else ""
+    sent = PRICE if route == "POST /v1/prices" else event(id="sent")
+    body = json.dumps(sent) if route.startswith("POST") else ""
     return Client(raise_request_exception=False, enforce_csrf_checks=True).generic(
         method or route.split()[0],
         ROUTES[route].example,
@@ -167,6 +173,7 @@ def owner() -> Api:
         event(id="one", entity_type="customer", entity_id="acme", session_id="s"),
         *(event(entity_type=kind, entity_id="1") for kind in ("agent", "project", "team", "user")),
     )
+    assert api.post("/v1/prices", PRICE).status_code == 201
     Anomaly.objects.create(
         account=api.account,
         entity=Entity.objects.get(account=api.account, entity_type="customer"),

@@ -150,6 +150,8 @@ ASKED: dict[str, list[dict[str, Any]]] = {
         *(JANUARY | {"group_by": name} for name in ("day", "week", "month,entity_type")),
         JANUARY | {"timezone": "Asia/Kathmandu", "group_by": "hour", "tags": r"a\,b:c"},
     ],
+    "GET /v1/analytics/costs/accuracy": [JANUARY, JANUARY | {"provider": "openai"}],
+    "GET /v1/prices": [{"limit": 3}, {"model": "deepseek-chat"}],
     "GET /v1/analytics/costs/timeseries": [
         JANUARY | {"interval": name, "timezone": "Asia/Kathmandu"} for name in ("hour", "week")
     ],

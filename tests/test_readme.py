@@ -61,7 +61,7 @@ def curls() -> list[tuple[argparse.Namespace, str]]:
 def test_requests_are_answered_as_printed(api):
     for request, printed in curls():
         answered = perform(api, request).replace(api.account.name, "Acme")
-        pattern = re.escape(layout(printed)).replace("…", "[^ ]+")
+        pattern = re.escape(layout(printed)).replace('"…"', "…").replace("…", "[^ ]+")
         assert re.fullmatch(pattern, layout(answered)), answered
 
 
@@ -80,7 +80,8 @@ def perform(api: Api, request: argparse.Namespace) -> str:
 def layout(text: str) -> str:
     """JSON in one line, its numbers as they are written; other text with plain line ends."""
     try:
-        return json.dumps(json.loads(text, parse_float=str), ensure_ascii=False)
+        quoted = text.replace(": …", ': "…"')  # a number that is another one each time
+        return json.dumps(json.loads(quoted, parse_float=str), ensure_ascii=False)
     except ValueError:
         return text.replace("\r\n", "\n").rstrip("\n")
 

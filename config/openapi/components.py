@@ -11,7 +11,7 @@ from analytics.models import AnomalyStatus, AnomalyType, Severity
 from analytics.periods import INTERVALS
 from apikeys.models import Plan
 from config.openapi import v2
-from config.openapi.event_in import event_in
+from config.openapi.event_in import event_in, price_in
 from config.openapi.shapes import (
     COUNT,
     DAY,
@@ -31,6 +31,8 @@ from config.openapi.shapes import (
 )
 from events.body import MAX_EVENTS
 from events.outcome import CONFLICT, CREATED, DUPLICATE, REJECTED
+from events.price_models import Source, Unit
+from events.pricing.breakdown import ACCOUNTS, EVERYBODYS, PRICE_COLUMNS
 from events.rows import EVENT_COLUMNS
 
 FAULT: Schema = {
@@ -72,6 +74,15 @@ NOT_CREATED = shape(
     status=words([DUPLICATE, CONFLICT, REJECTED]),
     errors=many(FAULT),
 )
+EXACT_USD = said(MONEY, "USD, exact: not rounded.")
+COMPUTED = nullable(MONEY, "What the price table says, also beside a reported cost.")
+LINE = shape(
+    unit=words(Unit.values),
+    quantity=said(COUNT, "Of this unit; units are disjoint."),
+    usd_per_unit=EXACT_USD,
+    cost_usd=EXACT_USD,
+    price_id=said({"type": "integer"}, "The price version."),
+)
 EVENTS: dict[str, Schema] = {
     "EventIn": event_in(),
     "BatchIn": shape(events=many(ref("EventIn")) | {"maxItems": MAX_EVENTS}),
@@ -83,8 +94,15 @@ EVENTS: dict[str, Schema] = {
         rejected=COUNT,
         results=said(many(NOT_CREATED), "The items that were not created."),
     ),
-    "Event": shape(*EVENT_COLUMNS, id=TEXT, session_id=nullable(TEXT)),
-    "Events": shape(data=many(ref("Event")), pagination=ref("Pagination")),
+    "EventRow": shape(*EVENT_COLUMNS, id=TEXT, session_id=nullable(TEXT)),
+    "Event": shape(
+        *EVENT_COLUMNS,
+        id=TEXT,
+        session_id=nullable(TEXT),
+        computed_cost_usd=COMPUTED,
+        breakdown=many(LINE),
+    ),
+    "Events": shape(data=many(ref("EventRow")), pagination=ref("Pagination")),
     "Pagination": shape(
         total=said(COUNT, "All rows that match."), limit=COUNT, offset=COUNT, has_more=FLAG
     ),
@@ -118,6 +136,16 @@ GROUPS: dict[str, Schema] = {
 }
 PERIOD = shape(start=DAY, end=DAY)
 COMPARED = shape("total_cost", "total_events", start=DAY, end=DAY)
+AGREEMENT: dict[str, Schema] = {
+    "reported_events": said(COUNT, "Events whose cost was reported."),
+    "compared_events": said(COUNT, "Those of them that the price table has a cost for."),
+    "reported_cost": said(MONEY, "USD; of the events compared."),
+    "computed_cost": said(MONEY, "USD; of the events compared, by the price table."),
+    "drift": said({"type": "number"}, "USD; the computed cost less the reported."),
+    "drift_percent": said(PERCENT, "Of the reported cost; null if that is 0."),
+    "unpriced_events": TYPES["unpriced_events"],
+    "unpriced_tokens": said(COUNT, "Input and output tokens of the unpriced events."),
+}
 ANALYTICS: dict[str, Schema] = {
     "CostsRow": MEASURES
     | {
@@ -131,6 +159,10 @@ ANALYTICS: dict[str, Schema] = {
             shape("total_cost", "total_events", "unpriced_events", period=PERIOD),
             "Over everything that matched, whatever `limit` is.",
         ),
+    ),
+    "Accuracy": shape(
+        data=many(shape("model", "provider", **AGREEMENT)),
+        summary=shape(**AGREEMENT, period=PERIOD),
     ),
     "Timeseries": shape(
         data=many(shape(*views.TimeseriesView().columns({}))), interval=words(INTERVALS)
@@ -174,4 +206,34 @@ ANALYTICS: dict[str, Schema] = {
     ),
 }
 
-COMPONENTS = ACCOUNT | EVENTS | ANALYTICS | v2.COMPONENTS | {"Problem": PROBLEM, "Refusal": REFUSAL}
+PRICES: dict[str, Schema] = {
+    "PriceIn": price_in(),
+    "PricesIn": {"anyOf": [ref("PriceIn"), shape(prices=many(ref("PriceIn")))]},
+    "Price": shape(
+        *PRICE_COLUMNS,
+        id={"type": "integer"},
+        scope=words([EVERYBODYS, ACCOUNTS], "Whose price it is; the account's own comes first."),
+        unit=words(Unit.values),
+        context_over=said(COUNT, "Only for calls with more input tokens than this."),
+        daily_from=nullable(TEXT, "UTC, HH:MM; null: all day."),
+        daily_to=nullable(TEXT, "UTC, HH:MM; null: all day."),
+        usd_per_unit=EXACT_USD,
+        valid_from=nullable(TIME, "Null: from the beginning."),
+        valid_to=nullable(TIME, "Not included. Null: until further notice."),
+        dated=said(FLAG, "Whether its source says since when it is valid."),
+        source=words(Source.values),
+        source_version=TEXT,
+    ),
+    "Prices": shape(data=many(ref("Price")), pagination=ref("Pagination")),
+    "PricesAdded": {"anyOf": [ref("Price"), shape(data=many(ref("Price")))]},
+    "Quote": shape(
+        *("provider", "model", "timestamp", "service_tier", "input_tokens", "output_tokens"),
+        *("cost_usd", "cost_source"),
+        computed_cost_usd=COMPUTED,
+        breakdown=many(LINE),
+    ),
+}
+
+COMPONENTS = (
+    ACCOUNT | EVENTS | PRICES | ANALYTICS | v2.COMPONENTS | {"Problem": PROBLEM, "Refusal": REFUSAL}
+)

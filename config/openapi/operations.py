@@ -17,6 +17,10 @@ class Operation:
     summary: str
     description: str
     answer: str
+    body: str = ""
+    """The component that is sent; "" where none is, or where events are."""
+    status: int = 200
+    """Of the answer, where no events are sent."""
     params: type[Address] = Address
     """For a view that does not name its parameters itself."""
     problems: tuple[int, ...] = ()
@@ -54,6 +58,8 @@ PARAMETERS = {
     "format": "`csv`: the same rows as a file, all of them unless `limit` is given.",
     "atomic": "Of a batch, store all events or none.",
     "event_id": "The event's id; a `/` in it may be sent as it is or percent-encoded.",
+    "unit": "Only prices for this.",
+    "service_tier": "Only of this tier.",
     "Idempotency-Key": "Gives every event without an `id` one that follows from this key and its"
     " position, so that the whole request can be sent again.",
     "Content-Encoding": "For a body that is compressed.",
@@ -61,6 +67,7 @@ PARAMETERS = {
 MOMENTS = {
     "start_date": "From this day, or this instant (RFC 3339 with offset), on.",
     "end_date": "Until the end of this day, or until before this instant.",
+    "at": "Only the versions that are valid at this instant, or when this day begins in UTC.",
 }
 """Parameters of the list of events that mean more there than elsewhere."""
 
@@ -95,6 +102,15 @@ OPERATIONS = {
         " entity or without the tag are a row of their own with `null`, so rows always add up to"
         " `summary`. Without `limit`, all rows.",
         "Costs",
+    ),
+    "GET /v1/analytics/costs/accuracy": Operation(
+        "getCostAccuracy",
+        "Analytics",
+        "Cost accuracy",
+        "Does the meter agree with the bill? By model, what was reported and what the price table"
+        " says, of the events that have both, and the drift between them; and the events that have"
+        " no price. The largest drift first.",
+        "Accuracy",
     ),
     "GET /v1/analytics/costs/timeseries": Operation(
         "getCostTimeseries",
@@ -175,6 +191,37 @@ OPERATIONS = {
         "One event by its id.",
         "Event",
         problems=(404,),
+    ),
+    "GET /v1/prices": Operation(
+        "listPrices",
+        "Prices",
+        "List prices",
+        "The price versions that hold for the account: everybody's and its own, which come before"
+        " them. Without `limit`, 100.",
+        "Prices",
+        params=PageParams,
+    ),
+    "POST /v1/prices": Operation(
+        "addPrices",
+        "Prices",
+        "Add prices",
+        'Prices of the account\'s own: one, or several as `{"prices": […]}`, all or none. A price'
+        " is never edited: the present version ends where the new one begins. Without `valid_from`"
+        " the first version of a price is valid from the beginning, and a later one from now on."
+        " Events that have no cost are priced soon after; others keep theirs.",
+        "PricesAdded",
+        body="PricesIn",
+        status=201,
+        problems=(413, 415, 422),
+    ),
+    "POST /v1/prices/quote": Operation(
+        "quotePrice",
+        "Prices",
+        "What would it cost?",
+        "What an event would cost, and of what its cost is made, without recording it.",
+        "Quote",
+        body="EventIn",
+        problems=(413, 415, 422),
     ),
     "GET /v1/entities": Operation(
         "listEntities",

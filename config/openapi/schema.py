@@ -80,11 +80,19 @@ class OperationSchema(AutoSchema):
 
     def get_override_parameters(self) -> list[Any]:
         path, query = self.example.get("path", {}), self.example.get("query", {})
-        sent = header_parameters() if self.method == "POST" else []
+        sent = header_parameters() if self._records else []
         return [*path_parameters(path), *query_parameters(self, self.about, query), *sent]
 
+    @property
+    def _records(self) -> bool:
+        """Whether events are sent."""
+        return self.method == "POST" and not self.about.body
+
     def get_request_serializer(self) -> Any:
-        """The bodies that events are sent in."""
+        """The bodies that events, or others, are sent in."""
+        if self.about.body:
+            shown = [OpenApiExample("Example", self.example["body"])]
+            return {JSON: OpenApiRequest(ref(self.about.body), examples=shown)}
         one, batch = self.example["body"], self.example["batch"]
         examples = [OpenApiExample("One event", one), OpenApiExample("Batch", {"events": batch})]
         lines = [OpenApiExample("Lines", as_lines(batch))]
@@ -96,14 +104,14 @@ class OperationSchema(AutoSchema):
 
     def get_response_serializers(self) -> Any:
         """The answers of success."""
-        return self._outcomes() if self.method == "POST" else self._answers()
+        return self._outcomes() if self._records else self._answers()
 
     def _answers(self) -> Answers:
         if "answer" not in self.example:
             return {}
         body, answer = ref(self.about.answer), self.example["answer"]
-        found = {(200, JSON): _answer(body, "The answer.", Example=answer)}
-        if hasattr(self.view, "columns"):
+        found = {(self.about.status, JSON): _answer(body, "The answer.", Example=answer)}
+        if hasattr(self.view, "columns") and self.method == "GET":
             found[200, CSV] = _answer(TEXT, "The answer.", Example=as_csv(answer))
         return found
 
