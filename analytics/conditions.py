@@ -1,6 +1,6 @@
 """Conditions of the read path's SQL: whose facts, when, which. Values are only parameters."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,11 @@ from analytics.query import Filters, Names
 
 MOST_RANGES = 100
 """So many ranges are looked up in an index one by one; of more, what lies between is read too."""
+
+
+MOST_KEYS = 100
+"""So many rows are looked up by their keys one by one; more are hashed, and the period read."""
+ROWS_PER_FETCH = 1000
 
 
 class Bind(dict[str, Any]):
@@ -34,6 +39,17 @@ def run(sql: str, bind: Bind) -> list[tuple[Any, ...]]:
         cursor.execute(sql, bind)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
+
+
+def stream(sql: str, bind: Bind) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement, a thousand at a time, by a cursor of the server.
+
+    For as long as a transaction is open.
+    """
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(sql, bind)
+        while rows := cursor.fetchmany(ROWS_PER_FETCH):
+            yield from rows
 
 
 def pending(account_id: int, bind: Bind) -> str:
@@ -71,6 +87,14 @@ def entity_conditions(account_id: int, filters: Filters, bind: Bind) -> list[str
     """The conditions on `fact.entity_id`."""
     wanted = {"entity_type": filters.entity_type, "entity_id": filters.entity_id}
     return _among("entity_id", "events_entity", account_id, wanted, bind)
+
+
+def row_condition(entities: Sequence[int], bind: Bind) -> str:
+    """The condition that `fact` is of one of the entities, by their row ids."""
+    keys = f"{bind(list(entities))}::integer[]"
+    if len(entities) <= MOST_KEYS:
+        return f"fact.entity_id = ANY({keys})"
+    return f"fact.entity_id IN (SELECT unnest({keys}))"
 
 
 def call_conditions(account_id: int, filters: Filters, bind: Bind) -> list[str]:

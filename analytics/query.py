@@ -5,13 +5,17 @@ comparison is the same Query with another period.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from analytics.periods import INTERVALS, Period
 from events.measures import MEASURES
 
 NAMES = ("entity", "entity_type", "provider", "model")
-"""What facts can be grouped by, beside one of INTERVALS and `tags.{key}`."""
+"""What facts can be grouped by, beside one of INTERVALS and `tags.{key}`.
+
+Inside the house also by "entity_row", "tag_set" and "session".
+"""
 TAG_PREFIX = "tags."
 SPENT = ("cost", "events")
 """The measures of an answer that tells no more than these."""
@@ -54,6 +58,10 @@ class Query:
     dimensions: tuple[str, ...] = ()
     attributed: bool = False
     """Only facts that have an entity."""
+    entities: tuple[int, ...] | None = None
+    """Only of the entities with these row ids."""
+    least_cost: Decimal | None = None
+    """Only groups that cost so much; USD."""
     by: str = "cost"
     """The measure that groups are ordered by, most first: cost, tokens or events."""
     ascending: bool = False

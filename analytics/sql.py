@@ -8,7 +8,7 @@ Fragments come from the tables below; values are only ever parameters.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -20,8 +20,10 @@ from analytics.conditions import (
     entity_conditions,
     instants,
     pending,
+    row_condition,
     run,
     same,
+    stream,
     within,
 )
 from analytics.periods import INTERVALS, Buckets, buckets, hours
@@ -43,6 +45,9 @@ NAMES = {
     "entity_type": {"entity_type": "nullif(grouped.entity_type, '')"},
     "provider": {"provider": "model.provider"},
     "model": {"model": "model.model", "provider": "model.provider"},
+    "entity_row": {"entity_row": "grouped.entity_id::text"},
+    "tag_set": {"tags": "tag_set.tags::text"},
+    "session": {"session_id": "grouped.session_id"},
 }
 """The keys that a dimension gives to a row, each with its SQL over the dimension tables."""
 
@@ -52,6 +57,9 @@ IDS = {
     "entity_type": "entity_type",
     "provider": "model_id",
     "model": "model_id",
+    "entity_row": "entity_id",
+    "tag_set": "tag_set_id",
+    "session": "session_id",
 }
 """The column of facts that a dimension is grouped by first."""
 
@@ -148,6 +156,27 @@ def count_entities(query: Query) -> int:
     return count
 
 
+def entity_days(query: Query) -> Iterator[tuple[Any, ...]]:
+    """Per entity: its row id, the numbers of its days with events from 1, and a list per measure.
+
+    In floats, which are read in a fifth of the time. A day comes several times where part of it is
+    in the tail: nothing is added up here, for nearly every row is a day of an entity already, and
+    for a hundred thousand of them that would take a minute. Streamed: they do not fit in memory.
+    """
+    bind = Bind()
+    time = buckets(query.period, "day")
+    parts = plan(columns_used(query, ("entity", "day")), [*time.edges, query.period.until])
+    lists = ", ".join(f"array_agg(coalesce({name}, 0)::float8)" for name in query.measures)
+    sql = f"""
+        SELECT entity_id, array_agg(bucket), {lists} FROM (
+            SELECT * FROM ({_parts(query, parts, ["entity_id", "bucket"], time, bind)}) AS fact
+            ORDER BY entity_id, bucket
+        ) AS day
+        GROUP BY entity_id
+    """
+    yield from stream(sql, bind)
+
+
 def names_of(query: Query) -> list[str]:
     """The keys that the query's dimensions give to a row, in order."""
     return list(_names(query, Bind()))
@@ -158,7 +187,7 @@ def columns_used(query: Query, dimensions: Iterable[str]) -> frozenset[str]:
     filters = query.filters
     wanted = {
         "entity_type": filters.entity_type is not None or query.attributed,
-        "entity_id": filters.entity_id is not None,
+        "entity_id": filters.entity_id is not None or query.entities is not None,
         "model_id": filters.model is not None or filters.provider is not None,
         "tag_set_id": bool(filters.tags),
     }
@@ -182,11 +211,18 @@ def _grouped(
         SELECT {", ".join(selected)}
         FROM grouped {joins}
         {f"GROUP BY {_positions(names)}" if merge else ""}
+        {_least(query, "HAVING" if merge else "WHERE", total, bind)}
     """
     if query.limit_each is None:
         return f"{found} ORDER BY {order} LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}"
     first = f"SELECT * FROM ({found}) AS ranked WHERE place <= {bind(query.limit_each)}"
     return f"{first} ORDER BY bucket, place"
+
+
+def _least(query: Query, clause: str, total: str, bind: Bind) -> str:
+    if query.least_cost is None:
+        return ""
+    return f"{clause} {total.format('grouped.cost')} >= {bind(query.least_cost)}"
 
 
 def _may_share_a_name(dimension: str) -> bool:
@@ -280,6 +316,8 @@ def _facts(
 def _conditions(query: Query, facts: _Facts, bind: Bind) -> list[str]:
     filters = query.filters
     conditions = call_conditions(query.account_id, filters, bind)
+    if query.entities is not None:
+        conditions.append(row_condition(query.entities, bind))
     if not facts.has_entity_type:
         conditions += entity_conditions(query.account_id, filters, bind)
         return [*conditions, f"fact.entity_id <> {NONE}"] if query.attributed else conditions
