@@ -3,16 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from analytics import sessions
-from analytics.models import Anomaly
 from analytics.params import UTC_ZONE
 from analytics.periods import INTERVALS, Bucket, Period, buckets
 from analytics.query import SPENT, Query
 from analytics.sql import NOTHING, Measures, groups, names_of, totals
-from events.money import OneDecimal, one_decimal, total
+from events.money import percent, total
 
 Row = dict[str, Any]
 
@@ -158,11 +156,6 @@ def comparison_rows(body: Row) -> Iterable[Row]:
         }
 
 
-def percent(part: Decimal | int, whole: Decimal | int) -> OneDecimal | None:
-    """`part` in percent of `whole`, one decimal, half up (away from 0); None of 0."""
-    return one_decimal(Decimal(part) * 100 / Decimal(whole)) if whole else None
-
-
 def _compared(period: Period, total: Measures) -> Row:
     return {
         "start": period.start,
@@ -209,46 +202,3 @@ def _offset_time(moment: datetime) -> str:
     """RFC 3339; `Z` in UTC, the zone's offset in any other, also where that happens to be 0."""
     text = moment.isoformat()
     return text.replace("+00:00", "Z") if moment.tzinfo == UTC_ZONE else text
-
-
-ANOMALY_KEYS = [
-    "id",
-    "detected_at",
-    "entity_type",
-    "entity_id",
-    "type",
-    "severity",
-    "description",
-    "expected_value",
-    "actual_value",
-    "status",
-]
-
-
-def anomaly_rows(account_id: int, asked: Row) -> Iterator[Row]:
-    """Anomalies by the day concerned, newest first. The days are the account's UTC days."""
-    fields = {
-        "entity_type": "entity__entity_type",
-        "entity_id": "entity__entity_id",
-        "status": "status",
-        "type": "type",
-    }
-    wanted = {field: asked[name] for name, field in fields.items() if name in asked}
-    found = Anomaly.objects.filter(
-        account_id=account_id, date__range=(asked["period"].start, asked["period"].end), **wanted
-    )
-    for anomaly in found.select_related("entity").order_by("-date", "-detected_at", "-pk"):
-        entity = anomaly.entity
-        values = (
-            anomaly.public_id,
-            anomaly.detected_at,
-            entity and entity.entity_type,
-            entity and entity.entity_id,
-            anomaly.type,
-            anomaly.severity,
-            anomaly.description,
-            anomaly.expected_value,
-            anomaly.actual_value,
-            anomaly.status,
-        )
-        yield dict(zip(ANOMALY_KEYS, values, strict=True))

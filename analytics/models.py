@@ -1,5 +1,7 @@
 """What was found abnormal."""
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
 
@@ -43,6 +45,12 @@ class Anomaly(models.Model):
     description = models.TextField()
     expected_value = models.DecimalField(max_digits=30, decimal_places=10)
     actual_value = models.DecimalField(max_digits=30, decimal_places=10)
+    contributors = models.JSONField(default=dict)
+    status_changed_at = models.DateTimeField(null=True, blank=True)
+    status_changed_by = models.TextField(blank=True, default="")
+    """Who set the status: a person; empty while it is the detector's to change."""
+    returned_on = models.DateField(null=True, blank=True)
+    """The day on which the detector found the value usual again."""
 
     class Meta:
         verbose_name_plural = "anomalies"
@@ -70,3 +78,30 @@ class Anomaly(models.Model):
     def public_id(self) -> str:
         """Its name in the API."""
         return f"anomaly_{self.pk}"
+
+    def set_status(self, status: str, who: str, when: datetime) -> None:
+        """A person's word; from now on the detector leaves the status alone."""
+        self.status, self.status_changed_by, self.status_changed_at = status, who, when
+        self.returned_on = None
+        changed = ("status", "status_changed_by", "status_changed_at", "returned_on")
+        self.save(update_fields=changed)
+
+
+class JudgedDay(models.Model):
+    """A day that is over, as it was when its anomalies were last looked for.
+
+    When its totals are others now (late events, new prices), it is judged again.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    date = models.DateField()
+    events = models.BigIntegerField()
+    cost = models.DecimalField(max_digits=40, decimal_places=10)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "date"], name="judgedday_grain"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.date}"

@@ -8,6 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics import answers, params
+from analytics.anomalies.answers import ANOMALY_KEYS, anomaly_rows, explanation
+from analytics.periods import Period
 from analytics.query import Filters, Query
 from analytics.sessions import Session
 from apikeys.params import Checked, read_params
@@ -138,8 +140,12 @@ class CompareView(AnalyticsView):
         return iter(answers.comparison_rows(self.body(asked)))
 
     def body(self, asked: Checked) -> answers.Row:
-        query = self.query(asked | {"period": asked["period1"]})
-        return answers.comparison(query, asked["period1"], asked["period2"])
+        query, periods = self.query(asked | {"period": asked["period1"]}), self._periods(asked)
+        explained = explanation(query, *periods) if asked["explain"] else {}
+        return answers.comparison(query, *periods) | explained
+
+    def _periods(self, asked: Checked) -> tuple[Period, Period]:
+        return asked["period1"], asked["period2"]
 
 
 def _limit(asked: Checked, default: int) -> int | None:
@@ -153,7 +159,7 @@ class AnomaliesView(AnalyticsView):
     params = params.AnomaliesParams
 
     def columns(self, asked: Checked) -> list[str]:
-        return answers.ANOMALY_KEYS
+        return ANOMALY_KEYS
 
     def rows(self, asked: Checked) -> Iterator[answers.Row]:
-        return answers.anomaly_rows(self.account.pk, asked)
+        return anomaly_rows(self.account.pk, asked)

@@ -7,6 +7,7 @@ variable x, and DEBUG=maybe for a no. Its part here is to parse DATABASE_URL.
 import os
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -58,6 +59,14 @@ def folder(name: str, default: Path) -> Path:
     if not value or (path.exists() and not path.is_dir()):
         raise ImproperlyConfigured(f"{name}={value!r} is not a folder")
     return path
+
+
+def amount(name: str, default: str) -> Decimal:
+    """Money in USD, above 0 and below a billion."""
+    value = os.environ.get(name, default)
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,10})?", value, re.ASCII) or not Decimal(value):
+        raise ImproperlyConfigured(f"{name}={value!r} is not an amount above 0 such as 5 or 0.50")
+    return Decimal(value)
 
 
 def hosts(name: str, default: list[str]) -> list[str]:

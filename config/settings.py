@@ -55,6 +55,8 @@ LOGINS_PER_MINUTE = 10
 
 # /metrics answers to `Authorization: Bearer` with this token; without one it does not exist.
 METRICS_TOKEN = environment.secret("METRICS_TOKEN")
+# USD at stake in a day, below which nothing is an anomaly.
+ANOMALY_MINIMUM = environment.amount("ANOMALY_MINIMUM_USD", default="5")
 
 # Behind a proxy that speaks TLS and sets X-Forwarded-Proto (and drops a client's own).
 BEHIND_TLS_PROXY = environment.flag("BEHIND_TLS_PROXY")

@@ -23,6 +23,11 @@ def one_decimal(exact: Decimal) -> OneDecimal:
         return OneDecimal(exact.quantize(Decimal("0.1"), ROUND_HALF_UP) + 0)  # + 0: never -0.0
 
 
+def percent(part: Decimal | int, whole: Decimal | int) -> OneDecimal | None:
+    """`part` in percent of `whole`, one decimal, half up (away from 0); None of 0."""
+    return one_decimal(Decimal(part) * 100 / Decimal(whole)) if whole else None
+
+
 def plain(amount: Decimal, places: int = 2) -> str:
     """`amount` in plain notation, money with at least so many places: 450.00, 0.0234, 0.30."""
     text = f"{amount:f}"

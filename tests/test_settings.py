@@ -14,7 +14,14 @@ OWN = {
     "SECRET_KEY": SECRET,
     "ALLOWED_HOSTS": "costs.example.com, .example.org",
 }
-NAMES = (*OWN, "SECRET_KEY_FALLBACKS", "CSRF_TRUSTED_ORIGINS", "DEBUG", "BEHIND_TLS_PROXY")
+NAMES = (
+    *OWN,
+    "SECRET_KEY_FALLBACKS",
+    "CSRF_TRUSTED_ORIGINS",
+    "DEBUG",
+    "BEHIND_TLS_PROXY",
+    "ANOMALY_MINIMUM_USD",
+)
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -68,6 +75,12 @@ def test_processes_that_start_at_once_agree_on_the_secret_key(tmp_path: Path) ->
     os.close(writing)
     assert len({racer.communicate()[0] for racer in racers}) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
+
+
+def test_minimum_of_anomalies(tmp_path: Path) -> None:
+    assert value(tmp_path, "repr(settings.ANOMALY_MINIMUM)") == "Decimal('5')"
+    shown = value(tmp_path, "repr(settings.ANOMALY_MINIMUM)", ANOMALY_MINIMUM_USD="0.50")
+    assert shown == "Decimal('0.50')"
 
 
 def test_database_of_ones_own(tmp_path: Path) -> None:
@@ -132,6 +145,7 @@ def test_behind_a_proxy_that_speaks_tls(tmp_path: Path) -> None:
         ("DATABASE_URL", "postgres://user:hidden@localhost:port/costs"),
         ("DATABASE_URL", "postgres://user:hidden@localhost"),
         ("LOG_LEVEL", "loud"),
+        *(("ANOMALY_MINIMUM_USD", wrong) for wrong in ("", "0", "0.00", "-1", "5 USD", "1e3", "x")),
         ("COSTPRISM_DATA_DIR", ""),
         ("COSTPRISM_DATA_DIR", str(PROJECT / "manage.py")),
     ],

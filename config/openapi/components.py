@@ -5,7 +5,8 @@ Keys are those of the code that writes them; a key whose type is not told here o
 """
 
 from analytics import views
-from analytics.answers import ANOMALY_KEYS, MEASURE_KEYS
+from analytics.anomalies.answers import ANOMALY_KEYS
+from analytics.answers import MEASURE_KEYS
 from analytics.entities import EntitiesView
 from analytics.models import AnomalyStatus, AnomalyType, Severity
 from analytics.periods import INTERVALS
@@ -134,6 +135,14 @@ GROUPS: dict[str, Schema] = {
     "week": said(DAY, "Its Monday."),
     "month": {"type": "string", "pattern": r"^\d{4}-\d\d$"},
 }
+CONTRIBUTOR = many(
+    shape(
+        name=nullable(TEXT, "Null: everything else."),
+        change=said({"type": "number"}, "They add up to the whole change."),
+        share=said(PERCENT, "Of the whole change; null if that is 0."),
+    )
+)
+LOG_GONE = " Null: the events are no longer kept."
 PERIOD = shape(start=DAY, end=DAY)
 COMPARED = shape("total_cost", "total_events", start=DAY, end=DAY)
 AGREEMENT: dict[str, Schema] = {
@@ -146,6 +155,17 @@ AGREEMENT: dict[str, Schema] = {
     "unpriced_events": TYPES["unpriced_events"],
     "unpriced_tokens": said(COUNT, "Input and output tokens of the unpriced events."),
 }
+COMPARISON = shape(
+    period1=COMPARED,
+    period2=COMPARED,
+    changes=shape(
+        cost_change=said({"type": "number"}, "USD; the first period less the second."),
+        cost_change_percent=said(PERCENT, "Of the second period; null if that is 0."),
+        events_change={"type": "integer"},
+        events_change_percent=said(PERCENT, "Of the second period; null if that is 0."),
+    ),
+)
+"""What is always there; `contributors` come with `explain=true`."""
 ANALYTICS: dict[str, Schema] = {
     "CostsRow": MEASURES
     | {
@@ -192,18 +212,22 @@ ANALYTICS: dict[str, Schema] = {
         expected_value=said(MONEY, "In the unit of what was measured."),
         actual_value=said(MONEY, "In the unit of what was measured."),
         status=words(AnomalyStatus.values),
+        date=said(DAY, "The day concerned (UTC)."),
+        contributors=said(ref("Contributors"), "What the actual value less the expected is of."),
+        status_changed_at=nullable(TIME, "Null: it is as it was detected."),
+        status_changed_by=nullable(TEXT, "The person or key; null: the detector."),
     ),
+    "Contributors": shape(
+        effects=said(CONTRIBUTOR, "Volume, tokens per call, price per token, mix of models."),
+        models=said(CONTRIBUTOR, "`provider/model`."),
+        tags=nullable(CONTRIBUTOR, "`key:value`, of the key that tells most." + LOG_GONE),
+        sessions=nullable(CONTRIBUTOR, "The dearest sessions." + LOG_GONE),
+    )
+    | {"required": []},
+    "AnomalyPatch": shape(status=words(AnomalyStatus.values)),
     "Anomalies": shape(data=many(ref("Anomaly"))),
-    "Comparison": shape(
-        period1=COMPARED,
-        period2=COMPARED,
-        changes=shape(
-            cost_change=said({"type": "number"}, "USD; the first period less the second."),
-            cost_change_percent=said(PERCENT, "Of the second period; null if that is 0."),
-            events_change={"type": "integer"},
-            events_change_percent=said(PERCENT, "Of the second period; null if that is 0."),
-        ),
-    ),
+    "Comparison": COMPARISON
+    | {"properties": COMPARISON["properties"] | {"contributors": ref("Contributors")}},
 }
 
 PRICES: dict[str, Schema] = {
