@@ -1,4 +1,4 @@
-"""The background loop: a short list of jobs, each run again and again, one after the other.
+"""The background loop: a short list of jobs, each run again and again, most one after the other.
 
 Jobs are idempotent and guard themselves: two workers, also on two machines, do no harm.
 """
@@ -8,6 +8,7 @@ import math
 import os
 import select
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from apikeys import limits
+from analytics.anomalies import passes
 from events import partitions, retention, roller
 from events.pricing import unpriced
 
@@ -34,6 +36,8 @@ class Job:
     name: str
     period: float
     run: Callable[[datetime], Any]
+    beside: bool = False
+    """In a thread of its own: it may take a minute, and rolling up must not wait for it."""
 
 
 def roll_up(now: datetime) -> None:
@@ -48,6 +52,7 @@ JOBS = [
     Job("partitions", 60, partitions.ensure_ahead),
     Job("retention", 24 * 3600, retention.apply),
     Job("rate limits", 3600, limits.forget_addresses),
+    Job("anomalies", 300, passes.run, beside=True),
 ]
 
 
@@ -84,6 +89,7 @@ class Worker:
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = jobs
         self._due = dict.fromkeys(jobs, -math.inf)
+        self._beside: dict[Job, threading.Thread] = {}
 
     def run(self, stop: Stop) -> None:
         """Run jobs until told to stop, which is noticed between any two of them."""
@@ -102,9 +108,26 @@ class Worker:
         if clock < self._due[job]:
             return
         self._due[job] = clock + job.period
+        if job.beside:
+            self._start_beside(job, now, clock)
+        else:
+            self._run(job, now, clock)
+
+    def _start_beside(self, job: Job, now: datetime, clock: float) -> None:
+        """Unless it still runs. It ends with the worker, wherever it is: its steps commit whole."""
+        running = self._beside.get(job)
+        if running is None or not running.is_alive():
+            thread = threading.Thread(target=self._run, args=(job, now, clock), daemon=True)
+            self._beside[job] = thread
+            thread.start()
+
+    def _run(self, job: Job, now: datetime, clock: float) -> None:
         try:
             job.run(now)
         except Exception:
             logger.exception("The job %r failed and will be tried again.", job.name)
             self._due[job] = clock + min(job.period, RETRY)
             connection.close()  # it may be broken; the next job gets another one
+        finally:
+            if job.beside:
+                connection.close()  # this thread's own
