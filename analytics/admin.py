@@ -4,13 +4,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 
-from analytics.models import Anomaly
+from analytics.models import Anomaly, AnomalyStatus
 from analytics.spend import entity_spend
 from apikeys.admin import Kept, ReadOnly
 from events.admin import shown
@@ -86,7 +89,36 @@ class AnomalyAdmin(ReadOnly):
     ]
     list_filter = ["status", "severity", "type", "account"]
     list_select_related = ["account", "entity"]
+    search_fields = ["entity__entity_id", "entity__name"]
+    search_help_text = "A part of an entity's id or of its name."
+    date_hierarchy = "date"
     ordering = ["-date", "-id"]
+    actions = ["resolve", "dismiss", "reopen"]
+
+    def has_word_permission(self, request: HttpRequest) -> bool:
+        """Anomalies are edited by nobody; who may change them may say what they are."""
+        return request.user.has_perm("analytics.change_anomaly")
+
+    @admin.action(description="Resolve selected anomalies", permissions=["word"])
+    def resolve(self, request: HttpRequest, queryset: QuerySet[Anomaly]) -> None:
+        self._set(request, queryset, AnomalyStatus.RESOLVED)
+
+    @admin.action(description="Dismiss selected anomalies", permissions=["word"])
+    def dismiss(self, request: HttpRequest, queryset: QuerySet[Anomaly]) -> None:
+        self._set(request, queryset, AnomalyStatus.DISMISSED)
+
+    @admin.action(description="Reopen selected anomalies", permissions=["word"])
+    def reopen(self, request: HttpRequest, queryset: QuerySet[Anomaly]) -> None:
+        self._set(request, queryset, AnomalyStatus.ACTIVE)
+
+    def _set(self, request: HttpRequest, found: QuerySet[Anomaly], status: AnomalyStatus) -> None:
+        now = timezone.now()
+        with transaction.atomic():
+            anomalies = list(found.select_for_update(of=["self"]))
+            for anomaly in anomalies:
+                anomaly.set_status(status, request.user.get_username(), now)
+                self.log_change(request, anomaly, f"Now {status}.")
+        self.message_user(request, f"{len(anomalies)} {status}.", messages.SUCCESS)
 
     @admin.display(ordering="expected_value")
     def expected(self, anomaly: Anomaly) -> str:

@@ -39,7 +39,7 @@ class Kept(admin.ModelAdmin):  # type: ignore[type-arg]
 class ReadOnly(Kept):
     """Rows to look at: the API alone writes them."""
 
-    actions = None
+    actions: Any = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -13,6 +13,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from analytics.accuracy import AccuracyView
+from analytics.anomalies.views import AnomalyView
 from analytics.entities import EntitiesView
 from analytics.events import CountedEventsView
 from analytics.views import (
@@ -68,6 +69,7 @@ analytics: list[URLPattern] = [
     path("entities/top", TopEntitiesView.as_view()),
     path("sessions", SessionsView.as_view()),
     path("anomalies", AnomaliesView.as_view()),
+    path("anomalies/<str:anomaly_id>", AnomalyView.as_view()),
     path("compare", CompareView.as_view()),
 ]
 

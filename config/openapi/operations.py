@@ -57,6 +57,8 @@ PARAMETERS = {
     "offset": "Leave out so many rows at the beginning.",
     "format": "`csv`: the same rows as a file, all of them unless `limit` is given.",
     "atomic": "Of a batch, store all events or none.",
+    "explain": "Also say what the change is made of: `contributors`.",
+    "anomaly_id": "The anomaly's id.",
     "event_id": "The event's id; a `/` in it may be sent as it is or percent-encoded.",
     "unit": "Only prices for this.",
     "service_tier": "Only of this tier.",
@@ -149,15 +151,26 @@ OPERATIONS = {
         "listAnomalies",
         "Analytics",
         "Anomalies",
-        "What was found abnormal, by the day concerned, newest first.",
+        "What was found abnormal, by the day concerned, newest first. The period is of those days"
+        " (UTC). A finding is updated while its day runs, and resolved when the value returns.",
         "Anomalies",
+    ),
+    "PATCH /v1/analytics/anomalies/{anomaly_id}": Operation(
+        "setAnomalyStatus",
+        "Analytics",
+        "Resolve, dismiss or reopen an anomaly",
+        "Sets the status. From then on the detector leaves it alone: what was dismissed does not"
+        " come back for the same day.",
+        "Anomaly",
+        problems=(404, 413, 422),
     ),
     "GET /v1/analytics/compare": Operation(
         "comparePeriods",
         "Analytics",
         "Compare periods",
         "Two periods side by side. A change is the first period less the second, in percent of"
-        " the second.",
+        " the second. With `explain=true`, what the change of cost is made of: by cause, model,"
+        " tag and session.",
         "Comparison",
     ),
     "POST /v1/events": Operation(

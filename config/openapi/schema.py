@@ -93,6 +93,10 @@ class OperationSchema(AutoSchema):
         if self.about.body:
             shown = [OpenApiExample("Example", self.example["body"])]
             return {JSON: OpenApiRequest(ref(self.about.body), examples=shown)}
+        """The bodies that events are sent in, or the one object that changes something."""
+        if self.method == "PATCH":
+            examples = [OpenApiExample("Example", self.example["body"])]
+            return {JSON: OpenApiRequest(ref(f"{self.about.answer}Patch"), examples=examples)}
         one, batch = self.example["body"], self.example["batch"]
         examples = [OpenApiExample("One event", one), OpenApiExample("Batch", {"events": batch})]
         lines = [OpenApiExample("Lines", as_lines(batch))]
