@@ -122,6 +122,7 @@ class CompareParams(FilterParams):
     period2_start = DayField()
     period2_end = DayField()
     timezone = ZoneField(default=UTC_ZONE)
+    explain = serializers.BooleanField(default=False)
 
     def faults_between(self, good: Checked) -> Iterator[Fault]:
         for name in COMPARED:

@@ -55,6 +55,9 @@ ROUTES = {
     "GET /v1/analytics/entities/top": Route("read", f"/v1/analytics/entities/top?{JANUARY}"),
     "GET /v1/analytics/sessions": Route("read", f"/v1/analytics/sessions?{JANUARY}"),
     "GET /v1/analytics/anomalies": Route("read", f"/v1/analytics/anomalies?{JANUARY}"),
+    "PATCH /v1/analytics/anomalies/{anomaly_id}": Route(
+        "manage", "/v1/analytics/anomalies/anomaly_0", 404, shows_nothing_of_others=False
+    ),
     "GET /v1/analytics/compare": Route("read", f"/v1/analytics/compare?{BOTH}"),
 }
 ROUTES |= {
@@ -98,11 +101,15 @@ def methods(view: Any) -> set[str]:
     return {name.upper() for name in names if hasattr(view.view_class, name)}
 
 
+BODIES = {"POST": json.dumps(event(id="sent")), "PATCH": '{"status": "resolved"}'}
+
+
 def ask(route: str, authorization: str | None, method: str | None = None) -> Any:
     """The answer to a route's example; the header is left out if it is None."""
     headers = {} if authorization is None else {"Authorization": authorization}
     sent = PRICE if route == "POST /v1/prices" else event(id="sent")
     body = json.dumps(sent) if route.startswith("POST") else ""
+    body = BODIES.get(route.split()[0], "")
     return Client(raise_request_exception=False, enforce_csrf_checks=True).generic(
         method or route.split()[0],
         ROUTES[route].example,
@@ -245,7 +252,7 @@ def test_route_needs_its_scope_and_no_other(route):
         response = ask(route, with_key(api, scopes=scopes))
         assert needed in refused(route, response, 403)
         assert response["X-RateLimit-Limit"] == "60000"
-    expected = 404 if "event_id" in route else allowed
+    expected = 404 if "_id}" in route else allowed
     assert ask(route, with_key(api, scopes={needed})).status_code == expected
 
 
@@ -280,6 +287,19 @@ def test_another_account_is_told_the_same_of_an_event_that_exists_and_one_that_d
     there = other.get("/v1/events/one")
     nowhere = other.get("/v1/events/none")
     assert problem(there, 404) | {"request_id": ""} == problem(nowhere, 404) | {"request_id": ""}
+
+
+def test_another_account_cannot_change_an_anomaly(other, owner):
+    anomaly = Anomaly.objects.get(account=owner.account)
+    answer = Client().patch(
+        f"/v1/analytics/anomalies/{anomaly.public_id}",
+        BODIES["PATCH"],
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {other.key}"},
+    )
+    problem(answer, 404)
+    anomaly.refresh_from_db()
+    assert anomaly.status == "active"
 
 
 def test_me_is_the_account_of_the_key(api, other):

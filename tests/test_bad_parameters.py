@@ -99,6 +99,7 @@ BAD_VALUES = [
     *((path, "limit", value) for path in LISTS for value in ("0", "1001", "-1", "x")),
     *((path, "offset", value) for path in LISTS for value in ("-1", "x")),
     *(("/v1/events", "success", value) for value in ("maybe", "")),
+    *(("/v1/analytics/compare", "explain", value) for value in ("maybe", "")),
     *((path, "format", value) for path in ANALYTICS | LISTS for value in ("xml", "", "CSV")),
     *((path, "timezone", value) for path in ANALYTICS for value in ("Mars/Base", "+02:00", "")),
     *(("/v1/analytics/costs", "timezone", value) for value in ("europe/berlin", "../UTC", "/UTC")),

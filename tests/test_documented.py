@@ -32,6 +32,8 @@ MEASURES = [
     *("total_reasoning_tokens", "unpriced_events"),
 ]
 
+ANOMALY_ADDITIONS = ["date", "contributors", "status_changed_at", "status_changed_by"]
+
 COSTS = """{
   "data": [
     {
@@ -337,7 +339,8 @@ def test_anomalies(api):
         actual_value="55",
     )
     answer = api.get("/v1/analytics/anomalies", **JANUARY, **ACME, status="active")
-    assert read(answer.content) == read(ANOMALIES.replace("anomaly_123", f"anomaly_{anomaly.pk}"))
+    expected = read(ANOMALIES.replace("anomaly_123", f"anomaly_{anomaly.pk}"))
+    assert without(ANOMALY_ADDITIONS, read(answer.content)) == expected
 
 
 def test_two_periods(api):

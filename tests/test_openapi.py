@@ -159,7 +159,11 @@ ASKED: dict[str, list[dict[str, Any]]] = {
     "GET /v1/analytics/entities/top": [JANUARY | {"order": "asc"}],
     "GET /v1/analytics/sessions": [JANUARY, JANUARY | {"model": "none"}],
     "GET /v1/analytics/anomalies": [JANUARY],
-    "GET /v1/analytics/compare": [BOTH, BOTH | {"model": "none"}],
+    "GET /v1/analytics/compare": [
+        BOTH,
+        BOTH | {"model": "none"},
+        *(BOTH | {"explain": "true", "model": name} for name in ("gpt-4o", "none")),
+    ],
 }
 
 
@@ -199,6 +203,17 @@ def described(name: str, response: Any) -> None:
         check(found["content"][media_type]["schema"], response.json())
     else:
         assert b"\r\n" in b"".join(response.streaming_content)
+
+
+def test_a_changed_anomaly_is_as_described(full):
+    name = "PATCH /v1/analytics/anomalies/{anomaly_id}"
+    for anomaly in Anomaly.objects.filter(account=full.account):
+        path = f"/v1/analytics/anomalies/{anomaly.public_id}"
+        for body, status in (({"status": "dismissed"}, 200), ({"status": "x"}, 422)):
+            headers = {"Authorization": f"Bearer {full.key}"}
+            answer = full.http.patch(path, json.dumps(body), "application/json", headers=headers)
+            assert answer.status_code == status
+            described(name, answer)
 
 
 def test_outcomes_of_events_are_as_described(api):
@@ -250,7 +265,13 @@ def test_described_parameters_are_known_and_no_others(api, name):
     found = OPERATIONS[name].get("parameters", [])
     known = [parameter["name"] for parameter in found if parameter["in"] == "query"]
     query = "&".join(f"{parameter}=%00" for parameter in [*known, "surprise"])
-    response = (api.get if method == "GET" else partial(api.post, body=event()))(f"{path}?{query}")
+    response = api.http.generic(
+        method,
+        f"{path}?{query}",
+        json.dumps(event()) if method != "GET" else "",
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {api.key}"},
+    )
     text = json.dumps(response.json())
     if name not in NOT_HERE:
         assert re.findall(r"Unknown parameter `(\w+)`", text) == ["surprise"]

@@ -17,6 +17,7 @@ import pytest
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 
+from analytics.models import Anomaly
 from config.openapi import views
 from tests import v2
 from tests.conftest import Api
@@ -27,6 +28,7 @@ URL = "$COSTPRISM_URL"
 
 CURL = argparse.ArgumentParser()
 CURL.add_argument("-G", action="store_true")
+CURL.add_argument("-X")
 CURL.add_argument("-H", action="append")
 CURL.add_argument("-d", action="append")
 CURL.add_argument("url")
@@ -68,13 +70,37 @@ def test_requests_are_answered_as_printed(api):
 def perform(api: Api, request: argparse.Namespace) -> str:
     """The text that curl would print."""
     headers = dict(line.replace("$COSTPRISM_KEY", api.key).split(": ") for line in request.H)
-    path = request.url.removeprefix(URL)
+    path = request.url.removeprefix(URL).replace("anomaly_123", an_anomaly(api))
     if request.G or not request.d:
         response = api.http.get(f"{path}?{'&'.join(request.d or [])}", headers=headers)
     else:
         body, content_type = "".join(request.d), headers["Content-Type"]
-        response = api.http.post(path, body, content_type=content_type, headers=headers)
+        send = api.http.patch if request.X == "PATCH" else api.http.post
+        response = send(path, body, content_type=content_type, headers=headers)
     return (response.getvalue() if response.streaming else response.content).decode()
+
+
+def an_anomaly(api: Api) -> str:
+    """The one that the README changes: of the whole account, on a day of its own."""
+    found, _ = Anomaly.objects.get_or_create(
+        account=api.account,
+        date="2024-12-24",
+        type="cost_spike",
+        defaults={
+            "severity": "high",
+            "detected_at": "2024-12-24T10:30:00Z",
+            "description": "Cost increased 340% compared to 7-day average",
+            "expected_value": "12.50",
+            "actual_value": "55.00",
+            "contributors": {
+                "effects": [["volume", "2.50"], ["tokens_per_call", "40.00"]],
+                "models": [["openai/gpt-4o", "42.50"]],
+                "tags": [],
+                "sessions": [],
+            },
+        },
+    )
+    return found.public_id
 
 
 def layout(text: str) -> str:
@@ -93,7 +119,10 @@ def test_every_operation_is_requested():
         for method in methods
     }
     requested = {
-        ("GET" if request.G or not request.d else "POST", request.url.removeprefix(URL))
+        (
+            request.X or ("GET" if request.G or not request.d else "POST"),
+            request.url.removeprefix(URL),
+        )
         for request, _ in curls()
     }
     missing = [
