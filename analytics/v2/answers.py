@@ -7,12 +7,12 @@ from decimal import Decimal
 from django.db.models import Count
 
 from analytics.activity import first_and_last, last_active
-from analytics.answers import Row, percent, series
+from analytics.answers import Row, series
 from analytics.query import Query
 from analytics.sql import Group, Measures, count_entities, groups, totals
 from analytics.v2.subjects import ENTITIES, Asked
 from events.models import Entity
-from events.money import one_decimal, plain, round_computed
+from events.money import one_decimal, percent, plain, round_computed
 
 MONEY_PLACES = 5
 SUMMED = ("events", "unpriced_events", "cost", "input_tokens", "output_tokens")
