@@ -16,6 +16,7 @@ from analytics.sql import columns_used, refuse_before_log
 from analytics.views import AnalyticsView
 from apikeys.params import Checked
 from events.measures import ACCURACY
+from events.money import percent
 from events.rollups import DAY_ACCURACY
 
 ROW_KEYS = [
@@ -52,7 +53,7 @@ class Accuracy(NamedTuple):
             "reported_cost": self.reported_cost,
             "computed_cost": self.computed_cost,
             "drift": drift,
-            "drift_percent": answers.percent(drift, self.reported_cost),
+            "drift_percent": percent(drift, self.reported_cost),
             "unpriced_events": self.unpriced_events,
             "unpriced_tokens": self.unpriced_tokens,
         }

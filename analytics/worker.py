@@ -18,8 +18,8 @@ from typing import Any
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from apikeys import limits
 from analytics.anomalies import passes
+from apikeys import limits
 from events import partitions, retention, roller
 from events.pricing import unpriced
 

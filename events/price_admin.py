@@ -219,7 +219,7 @@ class RepricingAdmin(ReadOnly):
     list_display = ["id", "account", "scope", "events", "made_by", "applied_at", "undone_at"]
     list_select_related = ["account"]
     ordering = ["-pk"]
-    actions = ["undo"]  # type: ignore[assignment]
+    actions = ["undo"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("events.add_repricing")

@@ -101,15 +101,18 @@ def methods(view: Any) -> set[str]:
     return {name.upper() for name in names if hasattr(view.view_class, name)}
 
 
-BODIES = {"POST": json.dumps(event(id="sent")), "PATCH": '{"status": "resolved"}'}
+BODIES: dict[str, Any] = {
+    "POST /v1/events": event(id="sent"),
+    "POST /v1/prices": PRICE,
+    "POST /v1/prices/quote": event(id="sent"),
+    "PATCH /v1/analytics/anomalies/{anomaly_id}": {"status": "resolved"},
+}
 
 
 def ask(route: str, authorization: str | None, method: str | None = None) -> Any:
     """The answer to a route's example; the header is left out if it is None."""
     headers = {} if authorization is None else {"Authorization": authorization}
-    sent = PRICE if route == "POST /v1/prices" else event(id="sent")
-    body = json.dumps(sent) if route.startswith("POST") else ""
-    body = BODIES.get(route.split()[0], "")
+    body = json.dumps(BODIES[route]) if route in BODIES else ""
     return Client(raise_request_exception=False, enforce_csrf_checks=True).generic(
         method or route.split()[0],
         ROUTES[route].example,
@@ -293,7 +296,7 @@ def test_another_account_cannot_change_an_anomaly(other, owner):
     anomaly = Anomaly.objects.get(account=owner.account)
     answer = Client().patch(
         f"/v1/analytics/anomalies/{anomaly.public_id}",
-        BODIES["PATCH"],
+        '{"status": "resolved"}',
         content_type="application/json",
         headers={"Authorization": f"Bearer {other.key}"},
     )
