@@ -1,7 +1,7 @@
 """What a client may send as a price: its fields, checked with every error found."""
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, Literal
 
 import msgspec
@@ -68,12 +68,18 @@ def _usd(sent: Any, errors: list[FieldError]) -> Decimal | None:
         fault = "must be a decimal number, as a JSON number or a string"
     elif not 0 <= usd < LIMIT:
         fault = f"must be at least 0 and less than {LIMIT}"
-    elif usd != round(usd, PLACES):
+    elif _is_finer(usd):
         fault = f"has more than {PLACES} decimal places"
     if fault:
         detail = f"`usd_per_unit` {fault}."
         errors.append(FieldError.at("usd_per_unit", code="invalid", detail=detail))
     return usd
+
+
+def _is_finer(usd: Decimal) -> bool:
+    """Whether PLACES do not hold it. Python's own context stops at 28 digits, and raises."""
+    with localcontext(prec=200):
+        return usd != round(usd, PLACES)
 
 
 def _instant(text: str | None, errors: list[FieldError]) -> datetime | None:

@@ -384,3 +384,11 @@ def test_command_says_what_is_new_and_a_second_time_nothing(catalogue, model):
 def test_migrated_database_has_the_prices_of_the_catalogue():
     assert Price.objects.filter(source="genai-prices", account=None).count() > 5000
     assert PriceBook.objects.get().catalogue == "0.2.3"
+
+
+@pytest.mark.parametrize("usd", ["747047.391486630123456789012345", "0.000000000000000000000001"])
+def test_price_of_many_digits_is_kept_exactly(api, model, usd):
+    sent = {"provider": "acme", "model": model, "unit": "input", "usd_per_unit": usd}
+    assert api.post("/v1/prices", sent).status_code == 201
+    (row,) = api.read("/v1/prices", model=model)["data"]
+    assert row["usd_per_unit"] == usd

@@ -33,6 +33,7 @@ from config.openapi.shapes import (
 from events.body import MAX_EVENTS
 from events.outcome import CONFLICT, CREATED, DUPLICATE, REJECTED
 from events.price_models import Source, Unit
+from events.price_views import MOST_PRICES
 from events.pricing.breakdown import ACCOUNTS, EVERYBODYS, PRICE_COLUMNS
 from events.rows import EVENT_COLUMNS
 
@@ -232,7 +233,12 @@ ANALYTICS: dict[str, Schema] = {
 
 PRICES: dict[str, Schema] = {
     "PriceIn": price_in(),
-    "PricesIn": {"anyOf": [ref("PriceIn"), shape(prices=many(ref("PriceIn")))]},
+    "PricesIn": {
+        "anyOf": [
+            ref("PriceIn"),
+            shape(prices=many(ref("PriceIn")) | {"minItems": 1, "maxItems": MOST_PRICES}),
+        ]
+    },
     "Price": shape(
         *PRICE_COLUMNS,
         id={"type": "integer"},

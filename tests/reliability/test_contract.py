@@ -75,8 +75,12 @@ def possible(case: Case) -> Case:
 
 
 def put_right(sent: dict[str, Any]) -> None:
-    """Parts no larger than the whole, a total that is one, both names of an entity."""
-    sent.pop("total_tokens", None)
+    """Tokens said in one way, parts no larger than the whole, both names of an entity."""
+    for name in ("total_tokens", "usage", "usage_convention", "cache_write_1h_tokens"):
+        sent.pop(name, None)
+    if "model" in sent and "usd_per_unit" not in sent:
+        sent.setdefault("input_tokens", 1)
+        sent.setdefault("output_tokens", 1)
     for part, whole in [
         ("cache_read_tokens", "input_tokens"),
         ("reasoning_tokens", "output_tokens"),
