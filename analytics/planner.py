@@ -15,7 +15,8 @@ from events.rollups import ROLLUPS, Grain, Rollup
 Span = tuple[datetime, datetime]
 """[since, until) in UTC."""
 
-_ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
+_ORIGIN = datetime(2000, 1, 3, tzinfo=UTC)
+"""A Monday, as for the rollups."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,17 @@ from django.db import connection, transaction
 
 from events.retention import log_from
 from events.roller import ENTITY_SQL, FACT_SQL, LOCK, SPEND_SQL
-from events.rollups import ROLLUPS, TABLES, Grain, facts_sql, roll_up_steps
+from events.rollups import (
+    LONGER,
+    OF_DAYS,
+    ROLLUPS,
+    Grain,
+    Rollup,
+    added_sql,
+    facts_sql,
+    roll_up_steps,
+    upsert_sql,
+)
 from events.rules import EARLIEST
 from events.session_rollup import SESSION_STEPS, TURN_SQL
 from events.snapshot import snapshot
@@ -92,16 +102,16 @@ def days_of_log(account_id: int | None) -> list[date]:
 
 def day_differences(day: date, account_id: int | None) -> list[Difference]:
     """Where the rollups of a UTC day differ from the log."""
-    compared = " UNION ALL ".join(
-        _compared(
-            rollup.table,
-            rollup.key,
-            facts_sql(rollup),
-            f"SELECT * FROM {rollup.table} WHERE {_of_day()}",
-        )
-        for rollup in TABLES
-    )
-    return _differences(f"WITH {LOG_OF_DAY} {compared}", _parameters(account_id, day))
+    compared = [
+        _compared(rollup.table, rollup.key, facts_sql(rollup), _kept_of(rollup, _of_day()))
+        for rollup in OF_DAYS
+    ]
+    compared += [
+        _compared(rollup.table, rollup.key, _longer(rollup), _kept_of(rollup, _around_day(rollup)))
+        for rollup in LONGER
+    ]
+    sql = f"WITH {LOG_OF_DAY} {' UNION ALL '.join(compared)}"
+    return _differences(sql, _parameters(account_id, day))
 
 
 def whole_differences(account_id: int | None) -> list[Difference]:
@@ -123,9 +133,12 @@ def rebuild_day(day: date, account_id: int | None) -> None:
     parameters = _parameters(account_id, day)
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        for rollup in TABLES:
+        for rollup in OF_DAYS:
             cursor.execute(f"DELETE FROM {rollup.table} WHERE {_of_day()}", parameters)
-        cursor.execute(f"WITH {LOG_OF_DAY}, {roll_up_steps()} SELECT", parameters)
+        cursor.execute(f"WITH {LOG_OF_DAY}, {roll_up_steps(OF_DAYS)} SELECT", parameters)
+        for rollup in LONGER:
+            cursor.execute(f"DELETE FROM {rollup.table} WHERE {_around_day(rollup)}", parameters)
+            cursor.execute(upsert_sql(rollup, f"({_longer(rollup)}) AS added"), parameters)
 
 
 def rebuild_whole(account_id: int | None) -> None:
@@ -155,6 +168,23 @@ def _kept(table: str) -> str:
 
 def _of_day() -> str:
     return f"{OF_DAY.format(column='bucket')} AND {OF_ACCOUNT}"
+
+
+def _kept_of(rollup: Rollup, where: str) -> str:
+    return f"SELECT * FROM {rollup.table} WHERE {where}"
+
+
+def _around_day(rollup: Rollup) -> str:
+    """The buckets of a longer grain that the day lies in, and all that they are made of."""
+    start = rollup.grain.bucket("%(since)s::timestamptz")
+    end = f"{start} + interval '{rollup.grain.value} minutes'"
+    return f"bucket >= {start} AND bucket < {end} AND {OF_ACCOUNT}"
+
+
+def _longer(rollup: Rollup) -> str:
+    """The rows of these buckets, by the rollup that they are made of, which is compared itself."""
+    source = f"(SELECT * FROM events_rollup_{rollup.source} WHERE {_around_day(rollup)}) AS source"
+    return added_sql(rollup, source)
 
 
 def _session_rows(source: str, where: str) -> str:

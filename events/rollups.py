@@ -3,13 +3,14 @@
 A new rollup is one entry here and one migration that makes its table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from events.measures import ACCURACY, MEASURES, sums
 
-EPOCH = "TIMESTAMPTZ '2000-01-01 00:00:00+00'"
+EPOCH = "TIMESTAMPTZ '2000-01-03 00:00:00+00'"
+"""A Monday: weeks begin there."""
 
 
 class Grain(IntEnum):
@@ -21,6 +22,7 @@ class Grain(IntEnum):
     QUARTER = 15
     HOUR = 60
     DAY = 1440
+    WEEK = 10080
 
     def bucket(self, column: str) -> str:
         """SQL: the start of the bucket that `column` falls into."""
@@ -65,6 +67,7 @@ ROLLUPS = (
     Rollup("day_type_model", Grain.DAY, ("entity_type", "model_id"), "quarter_type_model"),
     Rollup("quarter", Grain.QUARTER, (), "quarter_type_model"),
     Rollup("day_tags", Grain.DAY, ("tag_set_id",), "quarter_tags"),
+    Rollup("week_entity", Grain.WEEK, ("entity_id",), "day_entity"),
     Rollup("day_entity", Grain.DAY, ("entity_id",), "hour_entity"),
     Rollup("quarter_type_model", Grain.QUARTER, ("entity_type", "model_id")),
     Rollup("quarter_tags", Grain.QUARTER, ("tag_set_id",)),
@@ -85,6 +88,9 @@ DAY_ACCURACY = Rollup(
 
 TABLES = (*ROLLUPS, DAY_ACCURACY)
 """All that is rolled up, rebuilt and verified."""
+OF_DAYS = tuple(rollup for rollup in TABLES if rollup.grain <= Grain.DAY)
+LONGER = tuple(rollup for rollup in TABLES if rollup.grain > Grain.DAY)
+"""Those whose buckets hold several days; they are sums of others."""
 
 
 def facts_sql(rollup: Rollup) -> str:
@@ -119,14 +125,15 @@ def upsert_sql(rollup: Rollup, added: str) -> str:
     """
 
 
-def roll_up_steps() -> str:
-    """Steps of a WITH: `fact` (events with the type of their entity) in, all rollups done.
+def roll_up_steps(rollups: Sequence[Rollup] = TABLES) -> str:
+    """Steps of a WITH: `fact` (events with the type of their entity) in, the rollups done.
 
-    Events are summed for 4 rollups and the other 4 made from those. Summed by every dimension
-    first, and then 4 times more, took twice as long: nearly every event is alone there.
+    Events are summed for those without a source and the others made from these. Summed by every
+    dimension first, and then once more for each, took twice as long: nearly every event is alone
+    there.
     """
     steps = []
-    for rollup in sorted(TABLES, key=lambda rollup: rollup.source is not None):
+    for rollup in sorted(rollups, key=lambda rollup: (rollup.source is not None, rollup.grain)):
         added = f"{rollup.name}_added"
         rows = added_sql(rollup, f"{rollup.source}_added") if rollup.source else facts_sql(rollup)
         steps.append(f"{added} AS ({rows})")
