@@ -46,7 +46,7 @@ def assert_whole_buckets(part, edges, dimensions):
     assert part.source.covers(dimensions)
     step = timedelta(minutes=part.source.grain)
     for since, until in part.spans:
-        assert (since - datetime(2000, 1, 1, tzinfo=UTC)) % step == timedelta()
+        assert (since - datetime(2000, 1, 3, tzinfo=UTC)) % step == timedelta()
         assert (until - since) % step == timedelta()
         for edge in edges:
             if since < edge < until:
@@ -96,6 +96,15 @@ def test_a_long_range_in_another_zone_is_whole_days_and_two_edges():
         "day": ((at(2), at(4)),),
         "hour": ((at(1, 19), at(2)), (at(4), at(4, 18))),
         None: ((since, at(1, 19)), (at(4, 18), until)),
+    }
+
+
+def test_a_month_of_entities_is_whole_weeks_and_the_days_around_them():
+    parts = plan(frozenset(["entity_id"]), [at(1), at(31)])
+    found = {part.source.name: part.spans for part in parts if part.source}
+    assert found == {
+        "week_entity": ((at(6), at(27)),),
+        "day_entity": ((at(1), at(6)), (at(27), at(31))),
     }
 
 

@@ -30,7 +30,7 @@ def rolled_up():
 
 
 @pytest.mark.parametrize(("path", "asked"), CASES)
-def test_days_are_read_from_rollups_by_the_day(rolled_up, caplog, path, asked):
+def test_days_are_read_from_rollups_of_days_and_weeks(rolled_up, caplog, path, asked):
     kind, _ = v2.parts(path)
     ids = {f"{v2.KINDS[kind][0]}_id": ["1", "2"]} if kind else {}
     caplog.set_level(logging.DEBUG, "analytics.sql")
@@ -41,5 +41,5 @@ def test_days_are_read_from_rollups_by_the_day(rolled_up, caplog, path, asked):
     if path.endswith("recent"):
         assert sources == set()  # events_entityspend has it
     else:
-        assert sources <= {"day_entity", "day_type_model"}
+        assert sources <= {"week_entity", "day_entity", "day_type_model"}
         assert sources
