@@ -37,13 +37,12 @@ def load_clickhouse(database: Any, home: Path) -> Any:
     return clickhouse
 
 
-def compare(product: Product, engines: Engines, shape: Shape, runs: int) -> dict[str, float]:
-    """Each question to each engine; prints medians and ratios, returns our medians in ms."""
+def compare(product: Product, engines: Engines, shape: Shape, runs: int) -> None:
+    """Each question to each engine; prints medians and ratios."""
     say(f"\n{'median ms of ' + str(runs):30} {'ours':>8} {'p95':>8} {'DuckDB':>8} {'ratio':>6}"
         f" {'ClickHouse':>11} {'ratio':>6}")  # fmt: skip
-    return {
-        question.name: _compare(question, product, engines, runs) for question in questions(shape)
-    }
+    for question in questions(shape):
+        say(_line(question, product, engines, runs))
 
 
 def ask(product: Product, engines: Engines, shape: Shape, runs: int) -> dict[str, float]:
@@ -73,8 +72,18 @@ def timed(work: Callable[[], Any]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _compare(question: Question, product: Product, engines: Engines, runs: int) -> float:
-    """One line of the table; the engines take turns, so that a slow moment is everybody's."""
+def second(work: Callable[[], Any]) -> float:
+    """Milliseconds that `work` takes the second time."""
+    work()
+    return timed(work)
+
+
+def _line(question: Question, product: Product, engines: Engines, runs: int) -> str:
+    """One line of the table.
+
+    The engines take turns, so that a slow moment is everybody's; each is asked twice and timed
+    once, as the one before it leaves it a cold processor cache.
+    """
     connection = product.connect()
     check(question, product, connection, engines)
     ours: list[float] = []
@@ -82,17 +91,16 @@ def _compare(question: Question, product: Product, engines: Engines, runs: int) 
     house: list[float] = []
     spelt = for_clickhouse(question.sql)
     for _ in range(runs):
-        ours.append(timed(lambda: product.fetch(connection, question.path)))
-        duck.append(timed(lambda: engines.duckdb.execute(question.sql).fetchall()))
+        ours.append(second(lambda: product.fetch(connection, question.path)))
+        duck.append(second(lambda: engines.duckdb.execute(question.sql).fetchall()))
         if engines.clickhouse:
-            house.append(timed(lambda: engines.clickhouse.query(spelt, "CSV")))
+            house.append(second(lambda: engines.clickhouse.query(spelt, "CSV")))
     mine = median(ours)
     line = f"{question.name:30} {mine:8.1f} {p95(ours):8.1f}"
     for width, theirs in ((8, duck), (11, house)):
         if theirs:
             line += f" {median(theirs):{width}.1f} {mine / median(theirs):6.2f}"
-    say(line)
-    return mine
+    return line
 
 
 def _difference(answer: list[Any], expected: list[Any]) -> str:

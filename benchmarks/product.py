@@ -42,8 +42,9 @@ class Product:
         self.headers = {"Authorization": f"Bearer {key}"}
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a statement on the product's database."""
-        return self.database.execute(sql).fetchall()
+        """The rows of a statement on the product's database; none if it gives none."""
+        cursor = self.database.execute(sql)
+        return cursor.fetchall() if cursor.description else []
 
     def get(self, connection: http.client.HTTPConnection, path: str) -> Any:
         """The body of a GET; numbers with a point stay text, so that they stay exact."""
