@@ -268,8 +268,15 @@ def _parts(
     return " UNION ALL ".join(selects or [nothing])
 
 
+class BeyondRetention(Problem):
+    """A question to a part of the log that retention has dropped."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(400, detail, errors=[fault("start_date", "beyond_retention", detail)])
+
+
 def refuse_before_log(parts: list[Part]) -> None:
-    """Raises Problem 400 if the plan needs a part of the log that retention has dropped.
+    """Raises BeyondRetention if the plan needs a part of the log that retention has dropped.
 
     It cannot be dropping one now: the snapshot holds the log.
     """
@@ -279,7 +286,7 @@ def refuse_before_log(parts: list[Part]) -> None:
     begins = log_from()
     if begins is not None and oldest < begins:
         detail = f"This question needs single events, which are kept from {begins:%Y-%m-%d} on."
-        raise Problem(400, detail, errors=[fault("start_date", "beyond_retention", detail)])
+        raise BeyondRetention(detail)
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,8 @@ def rebuild_day(day: date, account_id: int | None) -> None:
     parameters = _parameters(account_id, day)
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        if parameters["since"] < (log_from() or EARLIEST):
+            return  # dropped while we waited: only its rollups are left, and they stay
         for rollup in OF_DAYS:
             cursor.execute(f"DELETE FROM {rollup.table} WHERE {_of_day()}", parameters)
         cursor.execute(f"WITH {LOG_OF_DAY}, {roll_up_steps(OF_DAYS)} SELECT", parameters)
@@ -143,9 +145,9 @@ def rebuild_day(day: date, account_id: int | None) -> None:
 
 def rebuild_whole(account_id: int | None) -> None:
     """Make the sessions and the entities' spend anew from the log, in one transaction."""
-    parameters = _parameters(account_id)
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        parameters = _parameters(account_id)  # under the lock: retention moves where the log begins
         for table in _whole_tables():
             cursor.execute(f"DELETE FROM {table} WHERE {WHOLE_TABLES[table]}", parameters)
         spend = (

@@ -1,12 +1,12 @@
 """Retention drops months of events; what was rolled up of them stays, and is not counted twice."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from events import partitions, retention
+from events import ledger, partitions, retention
 from events.models import LogStart
 from tests import v2
 from tests.conftest import event, new_api
@@ -63,6 +63,22 @@ def test_summary_of_the_second_surface_survives_but_not_its_instants(kept_30_day
     assert v2.answer(api.get("/api/v2/analytics/teams/summary", **asked)) == before | gone
     recent = v2.answer(api.get("/api/v2/analytics/teams/recent", **asked))
     assert recent == [{"team_name": "a", "last_activity": "2016-04-15T12:00:00Z"}]
+
+
+def test_the_period_before_one_that_is_kept_may_be_gone(kept_30_days):
+    api = kept_30_days
+    api.send(event(timestamp="2016-05-02T12:00:00Z", entity_type="team", entity_id="a"))
+    asked = {"type": "range", "start_date": "2016-05-02T00:07:00Z", "end_date": "2016-05-05"}
+    retention.apply(datetime(2016, 5, 31, tzinfo=UTC))
+    answer = v2.answer(api.get("/api/v2/analytics/teams/summary", **asked))
+    assert (answer["query_count"], answer["changes"]) == (1, None)
+
+
+def test_a_rebuild_that_comes_too_late_leaves_the_rollups_of_a_dropped_day(kept_30_days):
+    before = kept_30_days.read("/v1/analytics/costs", **OLD, group_by="entity")
+    retention.apply(NOW)
+    ledger.rebuild_day(date(2016, 3, 15), None)
+    assert kept_30_days.read("/v1/analytics/costs", **OLD, group_by="entity") == before
 
 
 def test_a_dropped_event_is_still_a_duplicate_and_a_late_one_still_counts(kept_30_days):

@@ -9,7 +9,7 @@ from django.db.models import Count
 from analytics.activity import first_and_last, last_active
 from analytics.answers import Row, series
 from analytics.query import Query
-from analytics.sql import Group, Measures, count_entities, groups, totals
+from analytics.sql import BeyondRetention, Group, Measures, count_entities, groups, totals
 from analytics.v2.subjects import ENTITIES, Asked
 from events.models import Entity
 from events.money import one_decimal, percent, plain, round_computed
@@ -113,7 +113,7 @@ def recent(asked: Asked) -> list[Row]:
 def summary(asked: Asked) -> Row:
     """What was used in the period, on average, by how many, when, and how that has changed."""
     query = replace(asked.query, measures=SUMMED)
-    total, before = totals(query), totals(replace(query, period=query.period.before))
+    total = totals(query)
     first, last = first_and_last(query)
     return {
         **query_count(total),
@@ -124,7 +124,7 @@ def summary(asked: Asked) -> Row:
         f"active_{asked.subject.plural}": count_entities(query),
         "first_activity": first,
         "last_activity": last,
-        "changes": _changes(total, before),
+        "changes": _changes(query, total),
     }
 
 
@@ -156,8 +156,12 @@ def _averages(total: Measures) -> Row:
     }
 
 
-def _changes(total: Measures, before: Measures) -> Row:
-    """The period less the one before, and that in percent of the one before."""
+def _changes(query: Query, total: Measures) -> Row | None:
+    """The period less the one before, and that in percent of it; None where that is not kept."""
+    try:
+        before = totals(replace(query, period=query.period.before))
+    except BeyondRetention:
+        return None
     return {
         "queries_change": total.events - before.events,
         "queries_change_percent": percent(total.events - before.events, before.events),

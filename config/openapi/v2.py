@@ -155,13 +155,18 @@ def _summary(question: Question) -> dict[str, Shown]:
         f"active_{question.subject.plural}": (said(COUNT, "With queries in the period."), 1),
         "first_activity": (nullable(TIME), "2024-03-01T08:12:44Z"),
         "last_activity": (nullable(TIME), "2024-03-31T17:58:02Z"),
-        "changes": _object(CHANGES),
+        "changes": _or_null(_object(CHANGES)),
     }
 
 
 def _object(keys: dict[str, Shown]) -> Shown:
     schemas = {name: schema for name, (schema, _) in keys.items()}
     return shape(**schemas), {name: example for name, (_, example) in keys.items()}
+
+
+def _or_null(shown: Shown) -> Shown:
+    schema, example = shown
+    return nullable(schema, "Null where the period before is no longer kept."), example
 
 
 def _list(row: Shown) -> Shown:
