@@ -20,7 +20,7 @@ from apikeys.admin import ReadOnly
 from apikeys.models import Account
 from events.models import LLMModel
 from events.money import plain
-from events.price_models import Price, Repricing, Source, Unit
+from events.price_models import NAME_LENGTH, Price, Repricing, Source, Unit
 from events.pricing.reprice import Refused, Scope, reprice, undo
 from events.pricing.unpriced import unpriced_by_model
 from events.pricing.versions import add
@@ -42,7 +42,10 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def clean(self) -> dict[str, Any]:
-        """At least one price."""
+        """At least one price; names that are kept in lower case."""
+        for name in ("provider", "model"):
+            if len(self.cleaned_data.get(name, "").lower()) > NAME_LENGTH:
+                self.add_error(name, f"Longer than {NAME_LENGTH} characters in lower case.")
         if all(self.cleaned_data.get(str(unit)) is None for unit in Unit):
             raise forms.ValidationError("Enter at least one price.")
         return self.cleaned_data

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from events.price_models import Price, Source, Unit
+from events.price_models import NAME_LENGTH, Price, Source, Unit
 from events.rules import FieldError, decimal_of
 from events.schema import SERVICE_TIERS, Count, Fields, Instant, Name, good_fields, whole
 
@@ -38,6 +38,7 @@ def parse_price(item: Any, account_id: int, errors: list[FieldError]) -> Price |
         return None
     faults: list[FieldError] = []
     good = good_fields(PRICE_FIELDS, item | _counts(item), True, faults)
+    _check_lowered(good, faults)
     usd = _usd(good["usd_per_unit"], faults) if "usd_per_unit" in good else None
     valid_from = _instant(good.get("valid_from"), faults)
     errors += faults
@@ -55,6 +56,14 @@ def parse_price(item: Any, account_id: int, errors: list[FieldError]) -> Price |
         valid_from=valid_from,
         source=Source.API,
     )
+
+
+def _check_lowered(good: dict[str, Any], errors: list[FieldError]) -> None:
+    """Names are kept in lower case, which is longer for a few letters: İ becomes two."""
+    for name in ("provider", "model"):
+        if len(good.get(name, "").lower()) > NAME_LENGTH:
+            detail = f"`{name}` has more than {NAME_LENGTH} characters in lower case."
+            errors.append(FieldError.at(name, code="invalid", detail=detail))
 
 
 def _counts(item: dict[str, Any]) -> dict[str, Any]:

@@ -362,6 +362,20 @@ def test_context_tier_that_is_dropped_ends_and_a_model_that_is_dropped_does_not(
     assert versions(model) == expected
 
 
+def test_tier_that_is_dropped_at_a_date_ends_then(catalogue, model):
+    tiered = TieredPrices(base=Decimal(1), tiers=[Tier(start=200_000, price=Decimal(2))])
+    catalogue(ModelPrice(input_mtok=tiered))
+    sync(NOW)
+    day = datetime(2026, 3, 13, tzinfo=UTC)
+    first = ConditionalPrice(prices=ModelPrice(input_mtok=tiered))
+    catalogue([first, from_day("2026-03-13", of(input_mtok="1"))])
+    assert [key.context_over for key in sync(NOW).ended] == [200_000]
+    expected = [("input", 0, 1, None, None), ("input", 200_000, 2, None, day)]
+    assert versions(model) == expected
+    assert sync(NOW).ended == []
+    assert versions(model) == expected
+
+
 def test_price_that_was_set_here_is_left(catalogue, model):
     own = {"provider": model, "model": model, "unit": "input", "source": "admin"}
     Price.objects.create(**own, usd_per_unit="0.000009")
@@ -392,3 +406,9 @@ def test_price_of_many_digits_is_kept_exactly(api, model, usd):
     assert api.post("/v1/prices", sent).status_code == 201
     (row,) = api.read("/v1/prices", model=model)["data"]
     assert row["usd_per_unit"] == usd
+
+
+def test_name_that_grows_in_lower_case_is_refused(api):
+    sent = {"provider": "acme", "model": "İ" * 101, "unit": "input", "usd_per_unit": "1"}
+    answer = problem(api.post("/v1/prices", sent), 422)
+    assert [error["pointer"] for error in answer["errors"]] == ["/model"]

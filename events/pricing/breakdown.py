@@ -1,11 +1,10 @@
 """What a cost is made of, and prices as rows of the API."""
 
-from decimal import Decimal
 from typing import Any
 
 from events.models import CostSource, Event
 from events.price_models import Price, RateSet, ServiceTier, Unit
-from events.pricing.tariffs import Parts, with_parts
+from events.pricing.tariffs import Parts, scaled, unscaled, with_parts
 from events.tokens import Tokens, parts
 
 PRICE_COLUMNS = [
@@ -65,7 +64,7 @@ def breakdown(counts: Parts, rate_set_id: int | None) -> list[dict[str, Any]]:
 
 
 def _line(unit: Unit, count: int, price: Price) -> dict[str, Any]:
-    usd = Decimal(count * int(price.usd_per_unit.scaleb(24))).scaleb(-24)
+    usd = unscaled(count * scaled(price.usd_per_unit))
     return {
         "unit": str(unit),
         "quantity": count,

@@ -133,6 +133,7 @@ class _Timeline:
         if listed.usd is None:
             assert present is not None
             close(present, moment)
+            present.valid_to = moment
             report.ended.append(self.key)
         else:
             dated = Segment(listed.start if listed.start == moment else None, listed.usd)

@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import NamedTuple, TypeVar
 
 from django.db.models import F, Q
@@ -19,6 +19,7 @@ from events.price_models import Price, PriceBook, ServiceTier, Unit
 from events.pricing.catalogue import Name, listed_name
 
 SCALE = 24
+_EXACT = Context(prec=100)  # Python's own stops at 28 digits
 CACHE_SIZE = 20_000
 """Models of accounts that a process remembers; clients name them."""
 
@@ -47,6 +48,16 @@ Not so a cache write for an hour: at the price for 5 minutes it would be too che
 T = TypeVar("T")
 Parts = Mapping[Unit, int]
 """How many of each unit; the units are disjoint."""
+
+
+def scaled(usd: Decimal) -> int:
+    """USD as a whole number of the smallest price, exactly."""
+    return int(usd.scaleb(SCALE, _EXACT))
+
+
+def unscaled(number: int) -> Decimal:
+    """The USD of a whole number of the smallest price."""
+    return Decimal(number).scaleb(-SCALE, _EXACT)
 
 
 class Version(NamedTuple):
@@ -238,5 +249,5 @@ def _version(price: Price, position: int) -> Version:
         price.daily_to,
         price.valid_from,
         price.valid_to,
-        int(price.usd_per_unit.scaleb(SCALE)),
+        scaled(price.usd_per_unit),
     )

@@ -28,6 +28,11 @@ WHERE unpriced_events > 0 GROUP BY unpriced.account_id, provider, model
 """
 
 
+PAUSE = timedelta(minutes=5)
+"""At the same prices: more events of a model that has none for them are no reason to look again
+at once."""
+
+
 class Unpriced(NamedTuple):
     """Events without a cost, and their tokens."""
 
@@ -46,7 +51,7 @@ class Clerk:
     """Prices the unpriced, and remembers what it could not: until prices or events are others."""
 
     def __init__(self) -> None:
-        self._tried: dict[tuple[int, str, str], tuple[int, int]] = {}
+        self._tried: dict[tuple[int, str, str], tuple[int, int, datetime]] = {}
 
     def run(self, now: datetime) -> None:
         """Price the unpriced events of every model that has a price by now."""
@@ -56,10 +61,13 @@ class Clerk:
             found = cursor.fetchall()
         tried, self._tried = self._tried, {}
         for account_id, provider, model, events, first, last in found:
-            key, state = (account_id, provider, model), (version, int(events))
-            if tried.get(key) != state:
-                self._price(key, first, last + timedelta(days=1), now)
-            self._tried[key] = state
+            key = (account_id, provider, model)
+            before = tried.get(key)
+            if before and before[0] == version and (before[1] == events or now < before[2] + PAUSE):
+                self._tried[key] = before
+                continue
+            self._price(key, first, last + timedelta(days=1), now)
+            self._tried[key] = (version, int(events), now)
 
     def _price(self, key: tuple[int, str, str], since: Any, until: Any, now: datetime) -> None:
         account_id, *name = key
