@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from events.days import DAY, HOUR, day_start, offset, transition
 
 INTERVALS = ("hour", "day", "week", "month")
+SHORT = timedelta(days=93)
 
 
 @dataclass(frozen=True)
@@ -80,18 +81,25 @@ def buckets(period: Period, interval: str) -> Buckets:
     return Buckets([max(bucket.start, period.since) for bucket in kept], kept)
 
 
-@lru_cache(maxsize=32)  # of 2,208 buckets at most: the rows ask for them once more, 4 ms a month
 def hours(since: datetime, until: datetime, zone: ZoneInfo) -> Buckets:
     """The hours of [since, until): one wall-clock hour within one UTC offset each.
 
     A change of offset that is no whole hour (Lord Howe: 30 minutes) starts a new one.
     """
+    return (_kept_hours if until - since <= SHORT else _all_hours)(since, until, zone)
+
+
+def _all_hours(since: datetime, until: datetime, zone: ZoneInfo) -> Buckets:
     found = [
         Bucket(edge, local, local.date())
         for start, end in _stretches(since, until, zone)
         for edge, local in _hours(start, end, zone)
     ]
     return Buckets([bucket.start for bucket in found], found)
+
+
+# The rows ask for them once more: 4 ms a month. Those of ten years would take 25 MB.
+_kept_hours = lru_cache(maxsize=8)(_all_hours)
 
 
 def _hours(since: datetime, until: datetime, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -72,7 +72,7 @@ SELECT -1, -turns, -cost, -unpriced_events FROM (
 """
 
 COLUMNS = "session_id, started_at, ended_at, entity_id, turns, cost, unpriced_events, tokens"
-ROW = "session_id, entity_type, named.entity_id, started_at, ended_at, turns, cost, tokens::bigint"
+ROW = "session_id, entity_type, named.entity_id, started_at, ended_at, turns, cost, tokens::text"
 ORDER = "started_at DESC, session_id"
 
 
@@ -122,7 +122,7 @@ def sessions(query: Query) -> Iterator[Session]:
     with connection.chunked_cursor() as cursor:
         cursor.execute(sql, bind)
         for row in cursor:
-            yield Session._make(row)
+            yield _session(row)
 
 
 def page(query: Query) -> tuple[list[Session], Summary]:
@@ -144,7 +144,12 @@ def page(query: Query) -> tuple[list[Session], Summary]:
     rows = run(sql, bind)
     count, turns, cost, unpriced = rows[0][:4]
     summary = Summary(int(count or 0), int(turns or 0), cost or Decimal(0), int(unpriced or 0))
-    return [Session._make(row[4:]) for row in rows if row[4] is not None], summary
+    return [_session(row[4:]) for row in rows if row[4] is not None], summary
+
+
+def _session(row: tuple[Any, ...]) -> Session:
+    # As text: of the tail they may exceed 2^63.
+    return Session._make([*row[:-1], int(row[-1])])
 
 
 def _touched(query: Query, bind: Bind) -> str:

@@ -24,10 +24,10 @@ MAX_EVENTS = 50_000
 """A roll-up's facts fit in work_mem and its transaction is over in about a second."""
 
 # Oldest first. The span of a batch keeps the log's other partitions out of the statement.
-TAKE_SQL = """
+TAKE_SQL = f"""
 SELECT id, events, first_timestamp, last_timestamp FROM events_pendingbatch
 WHERE %(account_id)s::integer IS NULL OR account_id = %(account_id)s
-ORDER BY id LIMIT 1000
+ORDER BY id LIMIT {MAX_EVENTS}
 """
 
 FACT_SQL = """

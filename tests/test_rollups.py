@@ -263,3 +263,10 @@ def test_an_account_whose_sums_overflow_does_not_hold_up_the_others(api, other):
     assert costs["data"][0]["total_input_tokens"] == 10_000 * 9 * 10**17
     with connection.cursor() as cursor:  # let the other tests' rolling up be quick
         cursor.execute("DELETE FROM events_pendingbatch WHERE account_id = %s", [api.account.pk])
+
+
+def test_very_many_batches_are_rolled_up_at_once(api):
+    roll_up_all()
+    for number in range(1001):
+        api.post("/v1/events", event(id=str(number)))
+    assert roll_up() >= 1001

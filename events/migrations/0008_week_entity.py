@@ -19,7 +19,9 @@ MEASURES = (
     "latency_sum", "latency_count", "events", "failed_events", "unpriced_events", "cost",
 )  # fmt: skip
 
+# Under the lock of whatever changes rollups: a roll-up beside it would be missing.
 FILL_SQL = f"""
+SELECT pg_advisory_xact_lock({0x_C057_0002});
 INSERT INTO events_rollup_week_entity (account_id, bucket, entity_id, {", ".join(MEASURES)})
 SELECT account_id, date_bin('7 days', bucket, TIMESTAMPTZ '2000-01-03 00:00:00+00'), entity_id,
        {", ".join(f"sum({name})" for name in MEASURES)}
