@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -68,7 +69,7 @@ def possible(case: Case) -> Case:
         day = date.fromisoformat(query["start_date"])
         query["end_date"] = min(day + timedelta(days=91), date(2100, 12, 31)).isoformat()
     if isinstance(case.body, dict):
-        for sent in case.body.get("events", [case.body]):
+        for sent in case.body.get("events") or case.body.get("prices") or [case.body]:
             if isinstance(sent, dict):
                 put_right(sent)
     return case
@@ -78,7 +79,9 @@ def put_right(sent: dict[str, Any]) -> None:
     """Tokens said in one way, parts no larger than the whole, both names of an entity."""
     for name in ("total_tokens", "usage", "usage_convention", "cache_write_1h_tokens"):
         sent.pop(name, None)
-    if "model" in sent and "usd_per_unit" not in sent:
+    if "usd_per_unit" in sent:
+        sent["usd_per_unit"] = f"{Decimal(str(sent['usd_per_unit'])):.24f}"
+    elif "model" in sent:
         sent.setdefault("input_tokens", 1)
         sent.setdefault("output_tokens", 1)
     for part, whole in [
