@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from analytics import answers, params
 from analytics.conditions import Bind, call_conditions, entity_conditions, pending, run, within
+from analytics.facts import columns_used, refuse_before_log
 from analytics.planner import Part, merged, plan_from
 from analytics.query import Query
-from analytics.sql import columns_used, refuse_before_log
 from analytics.views import AnalyticsView
 from apikeys.params import Checked
 from events.measures import ACCURACY

@@ -7,37 +7,19 @@ their names, and are added up again only where several may share one (one tag of
 Fragments come from the tables below; values are only ever parameters.
 """
 
-import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from analytics.conditions import (
-    Bind,
-    call_conditions,
-    entity_conditions,
-    instants,
-    pending,
-    row_condition,
-    run,
-    same,
-    stream,
-    within,
-)
+from analytics.conditions import Bind, run, stream
+from analytics.facts import columns_used, id_column, parts_sql
 from analytics.periods import INTERVALS, Buckets, buckets, hours
-from analytics.planner import Part, merged, plan
+from analytics.planner import Part, plan
 from analytics.query import TAG_PREFIX, Query
-from apikeys.params import fault
-from apikeys.problems import Problem
 from events.days import DAY, day_start
 from events.measures import MEASURES
-from events.models import NONE
-from events.retention import log_from
-from events.rollups import Rollup
-
-log = logging.getLogger(__name__)
 
 NAMES = {
     "entity": {"entity_type": "entity.entity_type", "entity_id": "entity.entity_id"},
@@ -50,18 +32,6 @@ NAMES = {
     "session": {"session_id": "grouped.session_id"},
 }
 """The keys that a dimension gives to a row, each with its SQL over the dimension tables."""
-
-IDS = {
-    "entity": "entity_id",
-    "entity_name": "entity_id",
-    "entity_type": "entity_type",
-    "provider": "model_id",
-    "model": "model_id",
-    "entity_row": "entity_id",
-    "tag_set": "tag_set_id",
-    "session": "session_id",
-}
-"""The column of facts that a dimension is grouped by first."""
 
 JOINS = {
     "entity_id": "LEFT JOIN events_entity AS entity ON entity.id = grouped.entity_id",
@@ -169,7 +139,7 @@ def entity_days(query: Query) -> Iterator[tuple[Any, ...]]:
     lists = ", ".join(f"array_agg(coalesce({name}, 0)::float8)" for name in query.measures)
     sql = f"""
         SELECT entity_id, array_agg(bucket), {lists} FROM (
-            SELECT * FROM ({_parts(query, parts, ["entity_id", "bucket"], time, bind)}) AS fact
+            SELECT * FROM ({parts_sql(query, parts, ["entity_id", "bucket"], time, bind)}) AS fact
             ORDER BY entity_id, bucket
         ) AS day
         GROUP BY entity_id
@@ -182,23 +152,10 @@ def names_of(query: Query) -> list[str]:
     return list(_names(query, Bind()))
 
 
-def columns_used(query: Query, dimensions: Iterable[str]) -> frozenset[str]:
-    """The dimension columns that a source must have to answer the query by `dimensions`."""
-    filters = query.filters
-    wanted = {
-        "entity_type": filters.entity_type is not None or query.attributed,
-        "entity_id": filters.entity_id is not None or query.entities is not None,
-        "model_id": filters.model is not None or filters.provider is not None,
-        "tag_set_id": bool(filters.tags),
-    }
-    grouped = {_id_column(dimension) for dimension in dimensions} - {"bucket"}
-    return frozenset(grouped | {column for column, used in wanted.items() if used})
-
-
 def _grouped(
     query: Query, parts: list[Part], names: dict[str, str], time: Buckets | None, bind: Bind
 ) -> str:
-    columns = list(dict.fromkeys(_id_column(name) for name in query.dimensions))
+    columns = list(dict.fromkeys(id_column(name) for name in query.dimensions))
     joins = " ".join(JOINS[column] for column in columns if column in JOINS)
     merge = any(_may_share_a_name(name) for name in query.dimensions)
     total = "sum({})" if merge else "{}"
@@ -242,110 +199,10 @@ def _with_grouped(
     return f"""
         WITH grouped AS (
             SELECT {", ".join([*columns, *sums])}
-            FROM ({_parts(query, parts, columns, time, bind)}) AS fact
+            FROM ({parts_sql(query, parts, columns, time, bind)}) AS fact
             {f"GROUP BY {_positions(columns)}" if columns else ""}
         )
     """
-
-
-def _parts(
-    query: Query, parts: list[Part], columns: list[str], time: Buckets | None, bind: Bind
-) -> str:
-    """The facts of the parts of the plan, and of the tail."""
-    refuse_before_log(parts)
-    log.debug("%s", [(part.source.name if part.source else "log", part.spans) for part in parts])
-    selects = []
-    for part in parts:
-        facts = _rolled(part.source) if part.source else LOG
-        account = f"fact.account_id = {bind(query.account_id)}"
-        where = f"{account} AND {within(facts.time, part.spans, bind)}"
-        selects.append(_facts(query, facts, where, columns, time, bind))
-    if spans := merged([span for part in parts if part.source for span in part.spans]):
-        where = f"{pending(query.account_id, bind)} AND {within(LOG.time, spans, bind)}"
-        selects.append(_facts(query, LOG, where, columns, time, bind))
-    # A period may be empty: in Apia there was no 30 December 2011.
-    nothing = _facts(query, LOG, "false", columns, time, bind)
-    return " UNION ALL ".join(selects or [nothing])
-
-
-class BeyondRetention(Problem):
-    """A question to a part of the log that retention has dropped."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(400, detail, errors=[fault("start_date", "beyond_retention", detail)])
-
-
-def refuse_before_log(parts: list[Part]) -> None:
-    """Raises BeyondRetention if the plan needs a part of the log that retention has dropped.
-
-    It cannot be dropping one now: the snapshot holds the log.
-    """
-    oldest = min((part.spans[0][0] for part in parts if part.source is None), default=None)
-    if oldest is None:
-        return
-    begins = log_from()
-    if begins is not None and oldest < begins:
-        detail = f"This question needs single events, which are kept from {begins:%Y-%m-%d} on."
-        raise BeyondRetention(detail)
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """How one table of facts, aliased `fact`, is read: a rollup or the log."""
-
-    table: str
-    time: str
-    measures: dict[str, str]
-    has_entity_type: bool
-
-
-LOG = _Facts("events_event", "fact.timestamp", MEASURES, has_entity_type=False)
-
-
-def _rolled(rollup: Rollup) -> _Facts:
-    measures = {name: f"fact.{name}" for name in MEASURES}
-    return _Facts(rollup.table, "fact.bucket", measures, "entity_type" in rollup.dimensions)
-
-
-def _facts(
-    query: Query, facts: _Facts, where: str, columns: list[str], time: Buckets | None, bind: Bind
-) -> str:
-    ids = [f"{_id_sql(column, facts, time, bind)} AS {column}" for column in columns]
-    measures = [f"{facts.measures[name]} AS {name}" for name in query.measures]
-    join = ""
-    if "entity_type" in columns and not facts.has_entity_type:
-        join = "LEFT JOIN events_entity AS of_entity ON of_entity.id = fact.entity_id"
-    conditions = " AND ".join([where, *_conditions(query, facts, bind)])
-    columns_sql = ", ".join([*ids, *measures])
-    return f"SELECT {columns_sql} FROM {facts.table} AS fact {join} WHERE {conditions}"
-
-
-def _conditions(query: Query, facts: _Facts, bind: Bind) -> list[str]:
-    filters = query.filters
-    conditions = call_conditions(query.account_id, filters, bind)
-    if query.entities is not None:
-        conditions.append(row_condition(query.entities, bind))
-    if not facts.has_entity_type:
-        conditions += entity_conditions(query.account_id, filters, bind)
-        return [*conditions, f"fact.entity_id <> {NONE}"] if query.attributed else conditions
-    if filters.entity_type is not None:
-        conditions.append(same("fact.entity_type", filters.entity_type, bind))
-    return [*conditions, "fact.entity_type <> ''"] if query.attributed else conditions
-
-
-def _id_column(dimension: str) -> str:
-    if dimension in INTERVALS:
-        return "bucket"
-    return "tag_set_id" if dimension.startswith(TAG_PREFIX) else IDS[dimension]
-
-
-def _id_sql(column: str, facts: _Facts, time: Buckets | None, bind: Bind) -> str:
-    if column == "bucket":
-        assert time is not None
-        return f"width_bucket({facts.time}, {bind(instants(time.edges))}::timestamptz[])"
-    if column == "entity_type" and not facts.has_entity_type:
-        return "coalesce(of_entity.entity_type, '')"
-    return f"fact.{column}"
 
 
 def _names(query: Query, bind: Bind) -> dict[str, str]:

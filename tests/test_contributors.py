@@ -163,7 +163,7 @@ def test_without_asking_there_is_no_explanation(api):
 def test_an_explanation_survives_the_loss_of_the_log(api, monkeypatch):
     api.send(event(entity_type="customer", entity_id="acme", tags={"a": "b"}))
     cut = datetime(2025, 2, 1, tzinfo=UTC)
-    monkeypatch.setattr("analytics.sql.log_from", lambda: cut)  # the log is every test's
+    monkeypatch.setattr("analytics.facts.log_from", lambda: cut)  # the log is every test's
     found = compare(api, explain="true", entity_id="acme")["contributors"]
     assert (found["tags"], found["sessions"]) == (None, None)
     assert [row["name"] for row in found["models"]] == ["openai/gpt-4o"]

@@ -33,7 +33,7 @@ def rolled_up():
 def test_days_are_read_from_rollups_of_days_and_weeks(rolled_up, caplog, path, asked):
     kind, _ = v2.parts(path)
     ids = {f"{v2.KINDS[kind][0]}_id": ["1", "2"]} if kind else {}
-    caplog.set_level(logging.DEBUG, "analytics.sql")
+    caplog.set_level(logging.DEBUG, "analytics.facts")
     for meant in ({}, ids):
         rolled_up.get(f"{v2.PREFIX}{path}", **v2.JANUARY, **asked, **meant)
     plans = "".join(record.getMessage() for record in caplog.records)

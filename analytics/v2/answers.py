@@ -8,8 +8,9 @@ from django.db.models import Count
 
 from analytics.activity import first_and_last, last_active
 from analytics.answers import Row, series
+from analytics.facts import BeyondRetention
 from analytics.query import Query
-from analytics.sql import BeyondRetention, Group, Measures, count_entities, groups, totals
+from analytics.sql import Group, Measures, count_entities, groups, totals
 from analytics.v2.subjects import ENTITIES, Asked
 from events.models import Entity
 from events.money import one_decimal, percent, plain, round_computed
